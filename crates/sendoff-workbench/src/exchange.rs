@@ -1,0 +1,288 @@
+//! What crossed the wire in one request and its answer, and how it is shown to people.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// The first bytes of a body, and how long the whole was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peek {
+    first: Vec<u8>,
+    total: u64,
+}
+
+/// As much of a body is kept. A list answer with small icons fits, so that it can be shown as the
+/// JSON it is.
+const KEPT: usize = 64 * 1024;
+
+impl Peek {
+    pub(crate) fn add(&mut self, sent: usize, shown: &[u8]) {
+        self.total += sent as u64;
+        let room = KEPT.saturating_sub(self.first.len()).min(shown.len());
+        self.first.extend_from_slice(&shown[..room]);
+    }
+
+    /// The first bytes as text, secrets masked.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.first).into_owned()
+    }
+
+    /// How many bytes the body had.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+impl Serialize for Peek {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut peek = serializer.serialize_struct("Peek", 2)?;
+        peek.serialize_field("bytes", &self.total)?;
+        peek.serialize_field("start", &self.text())?;
+        peek.end()
+    }
+}
+
+/// One request and its answer. Tokens and sensitive params are masked.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Exchange {
+    /// `POST`, or `GET` for a download.
+    pub method: String,
+    /// The absolute URL.
+    pub url: String,
+    /// In the order sent.
+    pub request_headers: Vec<(String, String)>,
+    /// What was sent.
+    pub request_body: Peek,
+    /// The answer's status; `None` when no answer came.
+    pub status: Option<u16>,
+    /// In the order received.
+    pub response_headers: Vec<(String, String)>,
+    /// What was received.
+    pub response_body: Peek,
+    /// From the start to the answer's headers.
+    #[serde(serialize_with = "milliseconds")]
+    pub until_answer: Duration,
+    /// From the start to the answer's last byte.
+    #[serde(serialize_with = "milliseconds")]
+    pub until_end: Duration,
+    /// Why no whole answer came.
+    pub failure: Option<String>,
+}
+
+fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64() * 1_000.0)
+}
+
+/// Whether terminal colours are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// Plain text.
+    Plain,
+    /// ANSI colours.
+    Colour,
+}
+
+impl Paint {
+    /// Wraps `text` in an ANSI style such as `1` (bold), `2` (dim), `32` (green) or `31` (red).
+    pub fn style(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// A body is shown up to this many lines.
+const LINES: usize = 24;
+/// And a line up to so many characters.
+const WIDTH: usize = 110;
+/// A text inside JSON is cut here, so that its line shows how the text ends.
+const TEXT: usize = 80;
+
+impl Exchange {
+    /// The exchange as people read it: request line, headers, first lines of the body, answer.
+    pub fn render(&self, paint: Paint) -> String {
+        let mut out = String::new();
+        // Writing into a String cannot fail.
+        let _ = self.write(&mut out, paint);
+        out
+    }
+
+    fn write(&self, out: &mut String, paint: Paint) -> fmt::Result {
+        let sent = paint.style("36", ">");
+        let got = paint.style("35", "<");
+        writeln!(out, "{sent} {} {}", paint.style("1", &self.method), paint.style("1", &self.url))?;
+        write_headers(out, &sent, &self.request_headers, paint)?;
+        write_body(out, &sent, &self.request_body, paint)?;
+        let time = format!("after {:.1} ms", self.until_end.as_secs_f64() * 1_000.0);
+        if let Some(status) = self.status {
+            let colour = if (200..300).contains(&status) { "1;32" } else { "1;31" };
+            let reason = http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
+            let line = format!("HTTP/1.1 {status} {}", reason.unwrap_or_default());
+            let line = paint.style(colour, line.trim_end());
+            writeln!(out, "{got} {line}  {}", paint.style("2", &time))?;
+            write_headers(out, &got, &self.response_headers, paint)?;
+            write_body(out, &got, &self.response_body, paint)?;
+        }
+        if let Some(failure) = &self.failure {
+            writeln!(out, "{got} {}  {time}", paint.style("1;31", failure))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_headers(
+    out: &mut String,
+    mark: &str,
+    headers: &[(String, String)],
+    paint: Paint,
+) -> fmt::Result {
+    for (name, value) in headers {
+        writeln!(out, "{mark} {} {value}", paint.style("2", &format!("{name}:")))?;
+    }
+    Ok(())
+}
+
+fn write_body(out: &mut String, mark: &str, body: &Peek, paint: Paint) -> fmt::Result {
+    writeln!(out, "{mark}")?;
+    if body.total == 0 {
+        return writeln!(out, "{mark} {}", paint.style("2", "(no body)"));
+    }
+    let text = readable(body);
+    let mut lines = text.lines();
+    for line in lines.by_ref().take(LINES) {
+        writeln!(out, "{mark} {}", cut(line, WIDTH))?;
+    }
+    let left = lines.count();
+    let mut rest = format!("({} bytes in all", grouped(body.total));
+    if left > 0 {
+        let _ = write!(rest, ", {left} more lines of what is kept");
+    }
+    rest.push(')');
+    writeln!(out, "{mark} {}", paint.style("2", &rest))
+}
+
+/// Whole JSON is indented with its long texts cut; anything else stays as it came.
+fn readable(body: &Peek) -> String {
+    let text = body.text();
+    let whole = body.first.len() as u64 == body.total;
+    match serde_json::from_str::<Value>(&text) {
+        Ok(mut value) => {
+            shorten(&mut value);
+            serde_json::to_string_pretty(&value).unwrap_or(text)
+        }
+        Err(_) if whole => text,
+        // The start of a longer document, most often one long line: show as much as fits a few.
+        Err(_) => {
+            let start: String = text.chars().take(6 * WIDTH).collect();
+            let characters: Vec<char> = start.chars().collect();
+            characters.chunks(WIDTH).map(String::from_iter).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = cut(text, TEXT),
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Object(members) => members.values_mut().for_each(shorten),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn cut(text: &str, width: usize) -> String {
+    match text.char_indices().nth(width) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// `15241` becomes `15,241`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peek(text: &str) -> Peek {
+        let mut peek = Peek::default();
+        peek.add(text.len(), text.as_bytes());
+        peek
+    }
+
+    fn exchange() -> Exchange {
+        Exchange {
+            method: "POST".into(),
+            url: "http://127.0.0.1:1/".into(),
+            request_headers: vec![("content-type".into(), "application/json".into())],
+            request_body: peek("{\"a\":1}"),
+            status: Some(403),
+            response_headers: vec![("content-length".into(), "2".into())],
+            response_body: peek("no"),
+            until_end: Duration::from_micros(1_500),
+            ..Exchange::default()
+        }
+    }
+
+    #[test]
+    fn an_exchange_reads_top_to_bottom() {
+        let want = "\
+> POST http://127.0.0.1:1/
+> content-type: application/json
+>
+> {
+>   \"a\": 1
+> }
+> (7 bytes in all)
+< HTTP/1.1 403 Forbidden  after 1.5 ms
+< content-length: 2
+<
+< no
+< (2 bytes in all)
+";
+        assert_eq!(exchange().render(Paint::Plain), want);
+        assert!(
+            exchange().render(Paint::Colour).contains("\x1b[1;31mHTTP/1.1 403 Forbidden\x1b[0m")
+        );
+    }
+
+    #[test]
+    fn a_long_body_is_counted_whole_and_kept_in_part() {
+        let mut long = Peek::default();
+        for _ in 0..1_000_u32 {
+            long.add(100, &[b'x'; 100]);
+        }
+        assert_eq!(long.total(), 100_000);
+        assert_eq!(long.text().len(), KEPT);
+        let shown = Exchange { request_body: long, ..exchange() }.render(Paint::Plain);
+        assert!(shown.contains("(100,000 bytes in all)"), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= WIDTH + 3), "{shown}");
+    }
+
+    #[test]
+    fn long_texts_inside_json_are_cut() {
+        let icon = format!("{{\"icon\":\"{}\",\"name\":\"n\"}}", "A".repeat(5_000));
+        let shown = Exchange { response_body: peek(&icon), ..exchange() }.render(Paint::Plain);
+        assert!(shown.contains("A…\",\n"), "{shown}");
+        assert!(shown.contains("\"name\": \"n\""), "{shown}");
+    }
+
+    #[test]
+    fn a_request_without_an_answer_says_why() {
+        let failed = Exchange { status: None, failure: Some("refused".into()), ..exchange() };
+        assert!(failed.render(Paint::Plain).ends_with("< refused  after 1.5 ms\n"));
+    }
+}
