@@ -1,0 +1,338 @@
+//! A request being put together and sent, again where that is safe.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::attempt::{Answer, Failure, Until};
+use super::body::{Body, Sent};
+use super::guard::Target;
+use super::peer::Peer;
+use super::reply::{Reading, Reply};
+use super::{Http, retry};
+use crate::fields::Secret;
+use crate::{ByteStream, Error, Result};
+
+/// A request to a vendor, from [`Http::post`] and its like.
+#[must_use = "a call does nothing until it is sent"]
+pub struct Call {
+    http: Http,
+    method: Method,
+    target: Result<Target>,
+    headers: HeaderMap,
+    body: Body,
+    timeout: Option<Duration>,
+    idle: Option<Duration>,
+    repeatable: bool,
+    /// What this call adds to the delivery's secrets.
+    peer: Peer,
+    /// The first thing that was wrong with what it was given.
+    wrong: Option<Error>,
+}
+
+/// Methods that change nothing: a lost answer leaves nothing behind.
+pub(super) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+impl Call {
+    pub(super) fn new(http: Http, method: Method, url: &str) -> Self {
+        // RFC 9110, section 9.2.2.
+        let repeatable = is_safe(&method) || matches!(method, Method::PUT | Method::DELETE);
+        let peer = http.delivery.peer.clone();
+        Self {
+            http,
+            target: Target::parse(url),
+            method,
+            headers: HeaderMap::new(),
+            body: Body::Empty,
+            timeout: None,
+            idle: None,
+            repeatable,
+            peer,
+            wrong: None,
+        }
+    }
+
+    /// Sets a header.
+    pub fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        match (HeaderName::try_from(name), HeaderValue::from_str(value.as_ref())) {
+            (Ok(name), Ok(value)) => {
+                self.headers.insert(name, value);
+            }
+            // The value may be a secret: only the name is told.
+            _ => self.reject(Error::settings(format!(
+                "The value for the header {name:?} holds characters that a header may not hold, \
+                 such as a line break."
+            ))),
+        }
+        self
+    }
+
+    /// Sets a header whose value is a secret.
+    pub fn secret_header(mut self, name: &str, value: &Secret) -> Self {
+        self.peer.redact = self.peer.redact.with([value.expose()]);
+        self.header(name, value.expose())
+    }
+
+    /// `Authorization: Bearer …`
+    pub fn bearer(mut self, token: &Secret) -> Self {
+        self.peer.redact = self.peer.redact.with([token.expose()]);
+        self.header(AUTHORIZATION.as_str(), format!("Bearer {}", token.expose().trim()))
+    }
+
+    /// `Authorization: Basic …`
+    pub fn basic(mut self, user: &str, password: &Secret) -> Self {
+        let pair = format!("{user}:{}", password.expose());
+        self.peer.redact = self.peer.redact.with([password.expose(), &pair]);
+        let pair = base64_simd::STANDARD.encode_to_string(pair.as_bytes());
+        self.header(AUTHORIZATION.as_str(), format!("Basic {pair}"))
+    }
+
+    /// Appends parameters to the URL's query.
+    pub fn query<K, V>(mut self, pairs: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        if let Ok(target) = &mut self.target {
+            let mut url = target.url.clone();
+            url.query_pairs_mut().extend_pairs(pairs);
+            self.target = Target::parse(url.as_str());
+        }
+        self
+    }
+
+    /// A body of form parameters.
+    pub fn form<K, V>(mut self, pairs: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.body = body.into();
+        self.content_type("application/x-www-form-urlencoded")
+    }
+
+    /// A body of JSON.
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(json) => self.body = json.into(),
+            Err(fault) => self.reject(
+                Error::hub("The request to the destination could not be written.").cause(fault),
+            ),
+        }
+        self.content_type("application/json")
+    }
+
+    /// Any body.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The time for the whole call, retries and the reading of the answer included.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long no byte may move in either direction, where a vendor is known to think longer
+    /// than the operator's 60 s.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle = Some(timeout);
+        self
+    }
+
+    /// The vendor promises that repeating this request is harmless: it has an idempotency key, or
+    /// names the range or part that it writes. GET, HEAD, PUT and DELETE are repeatable anyway.
+    pub fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// Nothing repeats this request, not even a method that is repeatable by its definition.
+    pub fn once(mut self) -> Self {
+        self.repeatable = false;
+        self
+    }
+
+    fn content_type(mut self, media_type: &'static str) -> Self {
+        self.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(media_type));
+        self
+    }
+
+    fn reject(&mut self, error: Error) {
+        self.wrong.get_or_insert(error);
+    }
+
+    /// Sends the request and waits for the answer's status and headers, whatever they say:
+    /// [`Reply::success`] turns a refusal into an error.
+    ///
+    /// # Errors
+    /// The guard's refusal (class Settings), the fault of the body's own source as it was given,
+    /// the stop's sentence, or a vendor error. An error that
+    /// [may have arrived](Error::may_have_arrived) left no doubt that the whole request went out.
+    pub async fn send(self) -> Result<Reply> {
+        // Boxed: callers hold this future inside larger ones.
+        Box::pin(self.send_inner()).await
+    }
+
+    async fn send_inner(mut self) -> Result<Reply> {
+        if let Some(wrong) = self.wrong.take() {
+            return Err(wrong);
+        }
+        let target = std::mem::replace(&mut self.target, Target::parse("https://a.invalid"))?;
+        let until = Until::earlier(self.http.until, self.timeout.map(Until::from_now));
+        self.http.until = until;
+        let budgets = &self.http.delivery.egress.inner.budgets;
+        budgets.earn(target.authority(), Instant::now());
+        let mut waits = self.http.delivery.egress.inner.retry.waits();
+        let mut lost = false;
+        loop {
+            let attempt = self.http.attempt(&self.peer, self.idle);
+            let repeats_body = self.body.can_repeat();
+            let body = self.body.open();
+            let outcome = attempt.run(&self.method, &target, self.headers.clone(), body).await;
+            let wait = match &outcome {
+                Ok(answer) if self.repeatable && repeats_body => {
+                    self.wait_after_answer(answer, &mut waits, target.authority())
+                }
+                Ok(_) => None,
+                Err(failure) => {
+                    lost |= failure.sent == Sent::Whole && !is_safe(&self.method);
+                    self.wait_after_failure(failure, repeats_body, &mut waits, target.authority())
+                }
+            };
+            match (outcome, wait) {
+                (outcome, Some(wait)) => {
+                    if let Err(failure) = outcome
+                        && let Some(stream) = failure.untouched
+                    {
+                        self.body = Body::Stream(stream);
+                    }
+                    tracing::debug!(vendor = %self.peer.name, ?wait, "request is sent again");
+                    self.http.stop.unless_stopped(tokio::time::sleep(wait)).await.map_err(
+                        |error| if lost { self.peer.may_have_arrived(error) } else { error },
+                    )?;
+                }
+                (Ok(answer), None) => return Ok(self.reply(answer, lost)),
+                (Err(failure), None) if lost => {
+                    return Err(self.peer.may_have_arrived(failure.error));
+                }
+                (Err(failure), None) => return Err(failure.error),
+            }
+        }
+    }
+
+    fn reply(self, answer: Answer, lost: bool) -> Reply {
+        let idle = self.idle.unwrap_or(self.http.delivery.egress.inner.idle_timeout);
+        let reading = Reading {
+            peer: self.peer,
+            stop: self.http.stop,
+            until: self.http.until,
+            idle,
+            uncertain: !is_safe(&self.method),
+            lost,
+            upload: answer.upload,
+        };
+        Reply::new(answer.response, reading)
+    }
+
+    fn wait_after_answer(
+        &self,
+        answer: &Answer,
+        waits: &mut impl Iterator<Item = Duration>,
+        host: &str,
+    ) -> Option<Duration> {
+        let status = answer.response.status();
+        if !retry::passing(status) {
+            return None;
+        }
+        let own = waits.next()?;
+        let inner = &self.http.delivery.egress.inner;
+        match retry::asked(answer.response.headers(), Timestamp::now()) {
+            Some(asked) if asked > inner.retry.longest_asked => None,
+            // Who is told when to come back burdens nobody by coming back then.
+            Some(asked) if status == StatusCode::TOO_MANY_REQUESTS => self.in_time(asked),
+            asked => {
+                let wait = self.in_time(asked.unwrap_or(own))?;
+                inner.budgets.spend(host, Instant::now()).then_some(wait)
+            }
+        }
+    }
+
+    fn wait_after_failure(
+        &self,
+        failure: &Failure,
+        repeats_body: bool,
+        waits: &mut impl Iterator<Item = Duration>,
+        host: &str,
+    ) -> Option<Duration> {
+        let body_is_there = repeats_body || failure.untouched.is_some();
+        let harmless = self.repeatable || failure.sent == Sent::Nothing;
+        if !(failure.passing && harmless && body_is_there) {
+            return None;
+        }
+        let wait = self.in_time(waits.next()?)?;
+        self.http.delivery.egress.inner.budgets.spend(host, Instant::now()).then_some(wait)
+    }
+
+    /// `wait`, if the call and the delivery then still have time.
+    fn in_time(&self, wait: Duration) -> Option<Duration> {
+        let then = Instant::now().checked_add(wait)?;
+        let over = |end: Option<Instant>| end.is_some_and(|end| then >= end);
+        let ends = [self.http.until.map(|until| until.at), self.http.delivery.scope.deadline];
+        (!ends.into_iter().any(over)).then_some(wait)
+    }
+}
+
+impl Http {
+    /// Sends a request that somebody else built, and perhaps signed, exactly once and as it is.
+    /// Guard, origin map, stop and time limits apply.
+    ///
+    /// # Errors
+    /// As [`Call::send`]; a request target that is not in its normal form is refused, because what
+    /// was signed and what is sent could differ.
+    pub async fn exchange(
+        &self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<ByteStream>> {
+        let (head, body) = request.into_parts();
+        let target = Target::exact(&head.uri)?;
+        let peer = &self.delivery.peer;
+        let attempt = self.attempt(peer, None);
+        let uncertain = !is_safe(&head.method);
+        match Box::pin(attempt.run(&head.method, &target, head.headers, body)).await {
+            Ok(answer) => {
+                let reading = Reading {
+                    peer: peer.clone(),
+                    stop: self.stop.clone(),
+                    until: self.until,
+                    idle: self.delivery.egress.inner.idle_timeout,
+                    uncertain,
+                    lost: false,
+                    upload: answer.upload,
+                };
+                let (head, incoming) = answer.response.into_parts();
+                let stream = reading.stream(incoming, head.status);
+                Ok(http::Response::from_parts(head, stream))
+            }
+            Err(failure) if failure.sent == Sent::Whole && uncertain => {
+                Err(peer.may_have_arrived(failure.error))
+            }
+            Err(failure) => Err(failure.error),
+        }
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("method", &self.method).finish_non_exhaustive()
+    }
+}

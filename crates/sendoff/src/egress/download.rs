@@ -1,0 +1,52 @@
+//! Looker's `download_url`: one GET that works once, whose faults are Looker's.
+
+use http::{HeaderMap, Method, StatusCode, header};
+
+use super::Egress;
+use super::attempt::Attempt;
+use super::body::Body;
+use super::guard::Target;
+use super::peer::Peer;
+use super::reply::{Reading, Reply};
+use crate::{ByteStream, Error, Result, Stop};
+
+impl Egress {
+    /// Fetches a `download_url`. It is asked for once: Looker serves each such URL a single time.
+    ///
+    /// The stream's length is known where Looker announces one; if fewer bytes come, its last item
+    /// is an error.
+    ///
+    /// # Errors
+    /// A Looker error unless the answer is a plain 200; the stop's sentence.
+    pub(crate) async fn download(&self, url: &str, stop: &Stop) -> Result<ByteStream> {
+        let peer = Peer::looker();
+        let target = Target::parse(url).map_err(|fault| {
+            Error::looker(format!("Looker's download_url cannot be called: {fault}"))
+        })?;
+        let idle = self.inner.idle_timeout;
+        let attempt = Attempt { egress: &self.inner, peer: &peer, stop, until: None, idle };
+        let answer = Box::pin(attempt.run(&Method::GET, &target, HeaderMap::new(), Body::Empty))
+            .await
+            .map_err(|failure| failure.error)?;
+        let (status, headers) = (answer.response.status(), answer.response.headers());
+        let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|e| e != "identity");
+        let reading = Reading {
+            peer: peer.clone(),
+            stop: stop.clone(),
+            until: None,
+            idle,
+            uncertain: false,
+            lost: false,
+            upload: answer.upload,
+        };
+        if status != StatusCode::OK {
+            return Err(Reply::new(answer.response, reading).refusal().await);
+        }
+        if encoded {
+            return Err(Error::looker(
+                "Looker's download came compressed although none was asked for.",
+            ));
+        }
+        Ok(reading.stream(answer.response.into_body(), status))
+    }
+}

@@ -1,0 +1,170 @@
+//! Delivered, not delivered, or may have arrived.
+
+use super::*;
+
+/// Cuts every connection after a whole request.
+async fn cuts_after_last_byte() -> Vendor {
+    Vendor::new(|_, mut socket| async move {
+        assert!(read_request(&mut socket).await.whole);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn cut_after_the_last_byte_a_post_may_have_arrived() {
+    let bodies = [
+        Body::Empty,
+        Body::from("data"),
+        Body::Stream(megabytes(1)),
+        Body::Stream(megabytes(1).with_len(1 << 20)),
+    ];
+    for body in bodies {
+        let vendor = cuts_after_last_byte().await;
+        let error = vendor.http().post(URL).body(body).send().await.expect_err("no answer");
+        assert_eq!(error.arrival(), Arrival::Maybe, "{error}");
+        assert!(error.message().contains("may have arrived at Vendor"), "{error}");
+        assert_eq!(vendor.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_put_may_have_arrived_too_but_a_get_leaves_nothing() {
+    let vendor = cuts_after_last_byte().await;
+    let error = vendor.http().put(URL).body("data").send().await.expect_err("no answer");
+    assert_eq!((error.arrival(), vendor.connections()), (Arrival::Maybe, 4));
+
+    let vendor = cuts_after_last_byte().await;
+    let error = vendor.http().get(URL).send().await.expect_err("no answer");
+    assert_eq!((error.arrival(), vendor.connections()), (Arrival::Nothing, 4));
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_does_not_hide_that_it_may_have_arrived() {
+    let vendor = Vendor::new(|nth, mut socket| async move {
+        read_request(&mut socket).await;
+        if nth > 0 {
+            say(&mut socket, "HTTP/1.1 409 Conflict\r\nContent-Length: 6\r\n\r\nexists").await;
+        }
+    })
+    .await;
+    let reply = vendor.http().put(URL).body("data").send().await.expect("an answer");
+    let error = reply.success().await.expect_err("a refusal");
+    assert_eq!((error.arrival(), error.http_status()), (Arrival::Maybe, Some(409)));
+}
+
+#[tokio::test]
+async fn cut_before_the_last_byte_nothing_was_delivered() {
+    for len in [None, Some(64 << 20)] {
+        let vendor = Vendor::new(|_, mut socket| async move {
+            let mut some = [0; 100_000];
+            socket.read_exact(&mut some).await.expect("the beginning");
+        })
+        .await;
+        let mut body = megabytes(64);
+        if let Some(len) = len {
+            body = body.with_len(len);
+        }
+        let error = vendor.http().post(URL).body(body).send().await.expect_err("cut");
+        assert_eq!(error.arrival(), Arrival::Nothing, "{error}");
+        assert_eq!(vendor.connections(), 1);
+        assert!(error.message().contains("while data was being sent"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_is_heard_before_the_broken_pipe() {
+    // Many times, because who wins depends on the scheduler.
+    for _ in 0..100 {
+        let vendor = Vendor::new(|_, mut socket| async move {
+            let mut some = [0; 10_000];
+            socket.read_exact(&mut some).await.expect("the beginning");
+            // Closing with unread bytes sends a RST.
+            let words = "at most 1 MB";
+            let answer = format!("HTTP/1.1 413 Too Large\r\nContent-Length: 12\r\n\r\n{words}");
+            socket.write_all(answer.as_bytes()).await.expect("an answer");
+        })
+        .await;
+        let reply = vendor.http().post(URL).body(megabytes(16)).send().await.expect("the answer");
+        let error = reply.success().await.expect_err("a refusal");
+        assert_eq!(error.message(), "Vendor answered 413 Payload Too Large: at most 1 MB.");
+        assert_eq!(error.arrival(), Arrival::Nothing);
+    }
+}
+
+#[tokio::test]
+async fn after_an_early_answer_the_upload_ends_with_the_reply() {
+    let vendor = Vendor::new(|_, mut socket| async move {
+        let mut some = [0; 10];
+        socket.read_exact(&mut some).await.expect("the beginning");
+        socket
+            .write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+            .await
+            .expect("an answer");
+        // Keeps the connection open, as a proxy may.
+        let seen = read_request(&mut socket).await;
+        assert!(!seen.whole);
+    })
+    .await;
+    let (body, dropped) = endless();
+    let reply = vendor.http().post(URL).body(body).send().await.expect("the answer");
+    let error = reply.success().await.expect_err("a refusal");
+    assert_eq!((error.class(), error.http_status()), (Class::Settings, Some(403)));
+    assert!(dropped.await.is_err(), "the body is let go");
+}
+
+#[tokio::test]
+async fn a_fault_of_the_source_is_given_back_and_the_request_stays_incomplete() {
+    for len in [None, Some(8), Some(5)] {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let tell = std::sync::Mutex::new(Some(tell));
+        let vendor = Vendor::new(move |_, mut socket| {
+            let tell = tell.lock().expect("no panic").take().expect("one connection");
+            async move {
+                let seen = read_request(&mut socket).await;
+                let _ = tell.send(seen.whole);
+            }
+        })
+        .await;
+        // With a stated length of 5 all bytes are there, and only the end says that it is bad.
+        let mut body =
+            chunks(vec![Ok("first".into()), Err(Error::looker("Looker's data was cut."))]);
+        if let Some(len) = len {
+            body = body.with_len(len);
+        }
+        let error = vendor.http().put(URL).body(body).send().await.expect_err("cut");
+        assert_eq!((error.class(), error.message()), (Class::Looker, "Looker's data was cut."));
+        assert_eq!(error.arrival(), Arrival::Nothing);
+        // Without a connection (the body failed before it was opened) nothing was whole either.
+        assert!(!told.await.unwrap_or(false), "{len:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_another_length_than_stated_is_never_completed() {
+    for (len, how) in [(3, "longer"), (9, "shorter")] {
+        let vendor = Vendor::answering(&[OK]).await;
+        let body = chunks(vec![Ok("fo".into()), Ok("ur".into())]).with_len(len);
+        let error = vendor.http().put(URL).body(body).send().await.expect_err("wrong length");
+        assert_eq!((error.class(), error.arrival()), (Class::Hub, Arrival::Nothing));
+        assert!(error.message().contains(how), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_cut_after_its_200_leaves_doubt_about_a_post_only() {
+    const SHORT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":";
+    let vendor = Vendor::answering(&[SHORT]).await;
+    let reply = vendor.http().post(URL).body("x").send().await.expect("a head");
+    let error = reply.text().await.expect_err("cut");
+    assert_eq!(error.arrival(), Arrival::Maybe);
+
+    let reply = vendor.http().get(URL).send().await.expect("a head");
+    let error = reply.text().await.expect_err("cut");
+    assert_eq!((error.class(), error.arrival()), (Class::Vendor, Arrival::Nothing));
+
+    let mut stream = vendor.http().get(URL).send().await.expect("a head").stream();
+    assert_eq!(stream.len_hint(), Some(100));
+    assert_eq!(stream.next().await.expect("a piece").expect("bytes"), "{\"id\":");
+    assert!(stream.next().await.expect("an end").is_err());
+    assert!(stream.next().await.is_none());
+}
