@@ -1,0 +1,154 @@
+//! The vendor and Looker's download server: a process that takes any body and throws it away, and
+//! gives a body of any length. Sockets and threads, no HTTP library: it must not be what is slow.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use memchr::memmem;
+
+use crate::body::{csv_rows, framed};
+
+/// What came in since it was last asked for, by `POST /total`.
+#[derive(Default)]
+struct Total {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Serves until the process is ended.
+pub(crate) fn serve(slow: bool) -> Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    if slow {
+        // Else the kernel would take a whole megabyte on the vendor's behalf.
+        rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 64 * 1024)?;
+    }
+    println!("{}", listener.local_addr()?);
+    let total = Arc::<Total>::default();
+    let chunk: Arc<[u8]> = framed(csv_rows().as_bytes()).into();
+    for socket in listener.incoming() {
+        let (socket, total, chunk) = (socket?, Arc::clone(&total), Arc::clone(&chunk));
+        std::thread::Builder::new()
+            .stack_size(256 * 1024)
+            // A client that hangs up ends its own thread only.
+            .spawn(move || drop(connection(socket, slow, &total, &chunk)))?;
+    }
+    Ok(())
+}
+
+/// Where a request's body ends.
+#[derive(Clone, Copy)]
+enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+fn connection(mut socket: TcpStream, slow: bool, total: &Total, chunk: &[u8]) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let mut buffer = vec![0; if slow { 64 * 1024 } else { 512 * 1024 }];
+    loop {
+        let mut filled = 0;
+        let end = loop {
+            match socket.read(&mut buffer[filled..])? {
+                0 => return Ok(()),
+                read => filled += read,
+            }
+            if let Some(end) = memmem::find(&buffer[..filled], b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
+        let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let framing = framing(&head);
+        let body = discard(&mut socket, &mut buffer, end, filled, framing, slow)?;
+        if let Some(times) = target.strip_prefix("/give/") {
+            give(&mut socket, chunk, times.parse().unwrap_or(1))?;
+            continue;
+        }
+        let text = match target.as_str() {
+            "/total" => {
+                let taken = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+                let (requests, bytes) = (taken(&total.requests), taken(&total.bytes));
+                format!("{{\"requests\":{requests},\"bytes\":{bytes}}}")
+            }
+            _ => {
+                total.requests.fetch_add(1, Ordering::Relaxed);
+                total.bytes.fetch_add(body, Ordering::Relaxed);
+                "{\"ok\":true}".to_owned()
+            }
+        };
+        write!(
+            socket,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        )?;
+    }
+}
+
+fn framing(head: &str) -> Framing {
+    for line in head.lines() {
+        if let Some(length) = line.strip_prefix("content-length:") {
+            return Framing::Length(length.trim().parse().unwrap_or(0));
+        }
+        if line.starts_with("transfer-encoding:") {
+            return Framing::Chunked;
+        }
+    }
+    Framing::Length(0)
+}
+
+/// Reads to the end of the body; how many bytes it had, chunk sizes included.
+fn discard(
+    socket: &mut TcpStream,
+    buffer: &mut [u8],
+    head: usize,
+    filled: usize,
+    framing: Framing,
+    slow: bool,
+) -> io::Result<u64> {
+    const LAST: &[u8] = b"0\r\n\r\n";
+    let mut seen = (filled - head) as u64;
+    // The last bytes of the body so far: the end mark may come in two reads.
+    let mut tail = Vec::with_capacity(2 * LAST.len());
+    let mut keep = |bytes: &[u8]| {
+        tail.extend_from_slice(&bytes[bytes.len().saturating_sub(LAST.len())..]);
+        let surplus = tail.len().saturating_sub(LAST.len());
+        tail.drain(..surplus);
+        tail == LAST
+    };
+    let mut ended = keep(&buffer[head..filled]);
+    loop {
+        // Nothing follows a request before its answer, so the mark at the end of a read is the end.
+        let done = match framing {
+            Framing::Length(length) => seen >= length,
+            Framing::Chunked => ended,
+        };
+        if done {
+            return Ok(seen);
+        }
+        if slow {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let read = socket.read(buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        seen += read as u64;
+        ended = keep(&buffer[..read]);
+    }
+}
+
+fn give(socket: &mut TcpStream, chunk: &[u8], times: usize) -> io::Result<()> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write_all(head.as_bytes())?;
+    socket.write_all(&framed(
+        b"species,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex,year\n",
+    ))?;
+    for _ in 0..times {
+        socket.write_all(chunk)?;
+    }
+    socket.write_all(b"0\r\n\r\n")
+}
