@@ -28,8 +28,7 @@ fn expand_fields(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new(input.span(), "Fields is for structs with named members"));
     };
-    let members =
-        data.fields.iter().map(Member::of).collect::<Result<Vec<_>>>()?;
+    let members = data.fields.iter().map(Member::of).collect::<Result<Vec<_>>>()?;
     let name = &input.ident;
     let vis = &input.vis;
     let view = format_ident!("{name}View");

@@ -1,0 +1,251 @@
+//! The trait that an action implements, and what stands at its side while it works.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use sendoff_protocol as wire;
+use sendoff_protocol::{LookerVersion, ScheduledPlan};
+
+use crate::egress::Http;
+use crate::fields::{Field, Fields, Problems, Values, View};
+use crate::{ActionType, Payload, Receipt, Result, Spec, Stop};
+
+/// A destination for Looker's results.
+///
+/// A hub calls [`form`](Action::form) each time that Looker draws the form, and
+/// [`execute`](Action::execute) for each delivery, after it has checked the token, the type, every
+/// required setting and every required answer. What is left is the destination's own dialect.
+pub trait Action: Send + Sync + 'static {
+    /// What a Looker admin fills in once.
+    type Settings: Fields + Sync;
+    /// What a user fills in for each delivery or schedule.
+    type Form: Fields + Sync;
+    /// Name, label, formats and the rest of the definition.
+    const SPEC: Spec;
+
+    /// Completes the form with what only the vendor knows, such as a list of buckets.
+    ///
+    /// It is called each time the form is shown, so it must be quick. The default shows the form
+    /// as the struct says.
+    ///
+    /// # Errors
+    /// Looker shows the message in place of the form.
+    fn form(
+        &self,
+        cx: &Context<Self::Settings>,
+        form: &mut View<Self::Form>,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let _ = (cx, form);
+        async { Ok(()) }
+    }
+
+    /// The host, or whatever else may be slow on its own: deliveries with the same lane share a
+    /// limit, so that a stalled one cannot take every place in the hub. The default is one lane per
+    /// action.
+    fn lane(&self, settings: &Self::Settings, form: &Self::Form) -> String {
+        let _ = (settings, form);
+        Self::SPEC.name.to_owned()
+    }
+
+    /// Delivers. Returns only after the destination has confirmed the last byte.
+    ///
+    /// When the delivery must stop (the caller hung up, its time is over, the hub restarts),
+    /// `data` and [`Context::http`] answer with an error: return it after aborting what was begun.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error) for the classes and for the third outcome, "may have arrived".
+    fn execute(
+        &self,
+        cx: &Context<Self::Settings>,
+        form: Self::Form,
+        data: Payload,
+    ) -> impl Future<Output = Result<Receipt>> + Send;
+}
+
+/// What stands at an action's side during one call.
+#[derive(Debug)]
+pub struct Context<S> {
+    /// The action's settings.
+    pub settings: S,
+    pub(crate) call: Call,
+}
+
+impl<S> Context<S> {
+    /// The door to the vendor.
+    pub fn http(&self) -> &Http {
+        &self.call.http
+    }
+
+    /// What is being sent and why; absent for cells.
+    pub fn plan(&self) -> Option<&ScheduledPlan> {
+        self.call.plan.as_ref()
+    }
+
+    /// The cell's value, for cells.
+    pub fn cell_value(&self) -> Option<&str> {
+        self.call.data.get("value")
+    }
+
+    /// What is sent: a cell, a query or a dashboard. Absent while the form is drawn for an action
+    /// that has not said so.
+    pub fn kind(&self) -> Option<ActionType> {
+        self.call.kind
+    }
+
+    /// The delivery's id in Looker, 32 hexadecimal characters.
+    pub fn webhook_id(&self) -> Option<&str> {
+        self.call.webhook_id.as_deref()
+    }
+
+    /// The Looker instance's id, 32 hexadecimal characters.
+    pub fn instance(&self) -> Option<&str> {
+        self.call.instance.as_deref()
+    }
+
+    /// The Looker release, where the request names it.
+    pub fn looker_version(&self) -> Option<LookerVersion> {
+        self.call.looker_version
+    }
+
+    /// The signal that this call must end.
+    pub fn stop(&self) -> &Stop {
+        &self.call.stop
+    }
+
+    /// The answers as they came, for fields that are known only at run time.
+    pub fn answers(&self) -> &Values {
+        &self.call.form
+    }
+}
+
+/// One call of an action, before its types are known.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) http: Http,
+    pub(crate) stop: Stop,
+    pub(crate) kind: Option<ActionType>,
+    pub(crate) plan: Option<ScheduledPlan>,
+    /// `data`: the settings, and for cells the value.
+    pub(crate) data: Values,
+    /// `form_params`: the answers.
+    pub(crate) form: Values,
+    pub(crate) webhook_id: Option<String>,
+    pub(crate) instance: Option<String>,
+    pub(crate) looker_version: Option<LookerVersion>,
+}
+
+/// What came of reading a call's settings and answers.
+pub(crate) enum Checked<T> {
+    Sound(T),
+    /// Settings first: a user cannot mend an answer while the admin's part is missing.
+    Settings(Problems),
+    Form(Problems),
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+mod sealed {
+    pub trait Sealed {}
+    impl<A: super::Action> Sealed for A {}
+}
+
+/// An [`Action`] with its types erased, so that a hub can hold many.
+///
+/// Every `Action` is one; nothing else can be.
+pub trait AnyAction: sealed::Sealed + Send + Sync {
+    /// Name, label, formats and the rest of the definition.
+    fn spec(&self) -> Spec;
+
+    /// What an admin fills in once.
+    fn params(&self) -> Vec<wire::Param>;
+
+    /// What a user fills in, before the vendor was asked.
+    fn form_fields(&self) -> Vec<wire::Field>;
+
+    /// The names of params and fields whose values are secrets.
+    fn secrets(&self) -> Vec<&'static str>;
+
+    #[doc(hidden)]
+    fn draw(&self, call: CallBox) -> Boxed<'_, DrawResult>;
+
+    #[doc(hidden)]
+    fn prepare(&self, call: CallBox) -> Prepared<'_>;
+}
+
+/// Hides [`Call`] from the public signature of [`AnyAction`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct CallBox(pub(crate) Call);
+
+/// A form, or the problems of the settings.
+#[doc(hidden)]
+pub struct DrawResult(pub(crate) Result<Checked<Vec<wire::Field>>>);
+
+/// A delivery that waits for its data.
+#[doc(hidden)]
+pub struct Prepared<'a>(pub(crate) Checked<Delivery<'a>>);
+
+/// A delivery whose settings and answers are sound.
+pub(crate) struct Delivery<'a> {
+    pub(crate) lane: String,
+    #[allow(clippy::type_complexity, reason = "named by its one use")]
+    pub(crate) run: Box<dyn FnOnce(Payload) -> Boxed<'a, Result<Receipt>> + Send + 'a>,
+}
+
+impl<A: Action> AnyAction for A {
+    fn spec(&self) -> Spec {
+        A::SPEC
+    }
+
+    fn params(&self) -> Vec<wire::Param> {
+        fields_of::<A::Settings>().into_iter().map(Field::into_param).collect()
+    }
+
+    fn form_fields(&self) -> Vec<wire::Field> {
+        fields_of::<A::Form>().into_iter().map(Field::into_form_field).collect()
+    }
+
+    fn secrets(&self) -> Vec<&'static str> {
+        let all = fields_of::<A::Settings>().into_iter().chain(fields_of::<A::Form>());
+        all.filter(Field::is_secret).map(|field| field.wire_name()).collect()
+    }
+
+    fn draw(&self, CallBox(call): CallBox) -> Boxed<'_, DrawResult> {
+        Box::pin(async move {
+            let mut problems = Problems::default();
+            let Some(settings) = A::Settings::read(&call.data, &mut problems) else {
+                return DrawResult(Ok(Checked::Settings(problems)));
+            };
+            let mut view = A::Form::view(&call.form);
+            let cx = Context { settings, call };
+            DrawResult(self.form(&cx, &mut view).await.map(|()| {
+                let mut fields = Vec::new();
+                A::Form::list(view, &mut fields);
+                Checked::Sound(fields.into_iter().map(Field::into_form_field).collect())
+            }))
+        })
+    }
+
+    fn prepare(&self, CallBox(call): CallBox) -> Prepared<'_> {
+        let mut problems = Problems::default();
+        let Some(settings) = A::Settings::read(&call.data, &mut problems) else {
+            return Prepared(Checked::Settings(problems));
+        };
+        let Some(form) = A::Form::read(&call.form, &mut problems) else {
+            return Prepared(Checked::Form(problems));
+        };
+        let lane = self.lane(&settings, &form);
+        let cx = Context { settings, call };
+        let run = Box::new(move |data| {
+            let work: Boxed<'_, _> = Box::pin(async move { self.execute(&cx, form, data).await });
+            work
+        });
+        Prepared(Checked::Sound(Delivery { lane, run }))
+    }
+}
+
+fn fields_of<F: Fields>() -> Vec<Field> {
+    let mut fields = Vec::new();
+    F::list(F::view(&Values::default()), &mut fields);
+    fields
+}

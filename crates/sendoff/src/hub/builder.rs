@@ -1,0 +1,158 @@
+//! Putting a hub together.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::action::{Action, AnyAction};
+use crate::egress::{Egress, EgressConfig};
+use crate::fields::{Secret, Values};
+use crate::spool::{SpoolLimits, SpoolRoom};
+use crate::{Error, Result};
+
+use super::admission::Admission;
+use super::auth::Gate;
+use super::drain::Drain;
+use super::{Hub, Inner, Limits};
+
+/// What a hub is made of. See [`Hub::builder`].
+#[derive(Default)]
+pub struct Builder {
+    actions: Vec<Box<dyn AnyAction>>,
+    label: Option<String>,
+    base_url: Option<String>,
+    commit: Option<String>,
+    gate: Gate,
+    limits: Limits,
+    egress: Option<EgressConfig>,
+    spool: SpoolLimits,
+    settings: Vec<(String, Values)>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an action.
+    #[must_use]
+    pub fn action(mut self, action: impl Action) -> Self {
+        self.actions.push(Box::new(action));
+        self
+    }
+
+    /// Adds actions.
+    #[must_use]
+    pub fn actions(mut self, actions: impl IntoIterator<Item = Box<dyn AnyAction>>) -> Self {
+        self.actions.extend(actions);
+        self
+    }
+
+    /// The hub's name in Looker's admin pages; "Sendoff" unless set.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Where Looker reaches the hub, with the prefix it is mounted under. Unless set, it is taken
+    /// from each list request's `Host`, `X-Forwarded-Host` and `X-Forwarded-Proto`.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into().trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// The secrets that hub tokens are valid under; see [`Token`](super::Token). Several allow
+    /// rotation: new tokens under the first, old ones stay valid until theirs is removed.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        self.gate.secrets.extend(secrets);
+        self
+    }
+
+    /// Looker's outgoing webhook token (Admin > General > Webhooks). With one of these, LookML
+    /// data actions and scheduled webhooks may deliver without a hub token.
+    #[must_use]
+    pub fn webhook_tokens(mut self, tokens: impl IntoIterator<Item = Secret>) -> Self {
+        self.gate.webhook_tokens.extend(tokens);
+        self
+    }
+
+    /// What one delivery may take, and how many there may be.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Which addresses may be reached, and how.
+    #[must_use]
+    pub fn egress(mut self, egress: EgressConfig) -> Self {
+        self.egress = Some(egress);
+        self
+    }
+
+    /// Where data waits that cannot flow on at once, and how much of it.
+    #[must_use]
+    pub fn spool(mut self, limits: SpoolLimits) -> Self {
+        self.spool = limits;
+        self
+    }
+
+    /// Settings of an action for requests in which Looker sends none: scheduled webhooks and data
+    /// actions. A value that Looker does send wins.
+    #[must_use]
+    pub fn settings(mut self, action: impl Into<String>, settings: Values) -> Self {
+        self.settings.push((action.into(), settings));
+        self
+    }
+
+    /// The source revision that `GET /status` names.
+    #[must_use]
+    pub fn commit(mut self, commit: impl Into<String>) -> Self {
+        self.commit = Some(commit.into());
+        self
+    }
+
+    /// The hub.
+    ///
+    /// # Errors
+    /// When two actions share a name, settings name an action that is not there, or the egress or
+    /// the spool cannot be set up as asked.
+    pub fn build(self) -> Result<Hub> {
+        let mut names = HashSet::new();
+        for action in &self.actions {
+            let name = action.spec().name;
+            if !names.insert(name) {
+                return Err(Error::hub(format!("Two actions are called \"{name}\".")));
+            }
+        }
+        if let Some((name, _)) = self.settings.iter().find(|(name, _)| !names.contains(&**name)) {
+            return Err(Error::hub(format!(
+                "There are settings for \"{name}\", but no such action in this hub."
+            )));
+        }
+        let limits = self.limits;
+        let egress = self.egress.unwrap_or_else(|| {
+            let secret = self.gate.secrets.first().cloned();
+            EgressConfig::new(secret.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()))
+        });
+        Ok(Hub {
+            inner: Arc::new(Inner {
+                actions: self.actions,
+                label: self.label.unwrap_or_else(|| "Sendoff".to_owned()),
+                base_url: self.base_url,
+                commit: self.commit.unwrap_or_default(),
+                started: SystemTime::now(),
+                gate: self.gate,
+                limits,
+                admission: Admission::new(limits.running, limits.per_lane, limits.waiting),
+                drain: Drain::default(),
+                egress: Egress::new(egress)?,
+                room: SpoolRoom::new(self.spool)?,
+                settings: self.settings,
+            }),
+        })
+    }
+}

@@ -1,0 +1,374 @@
+//! One delivery, from the first byte of the request to the outcome.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::StreamExt;
+use http::HeaderMap;
+use sendoff_protocol as wire;
+use sendoff_protocol::{ActionType, INSTANCE, LookerVersion, WEBHOOK_ID};
+use tokio::time::Instant;
+
+use super::admission::Ticket;
+use super::drain::ABORT_WITHIN;
+use super::{Inner, listing, outcome};
+use crate::action::{self, AnyAction, CallBox, Checked, Prepared};
+use crate::egress::Scope;
+use crate::fields::Values;
+use crate::intake::{Data, Head, Intake, Refusal, Rest};
+use crate::payload::{About, Payload, Source};
+use crate::redact::Redactor;
+use crate::{ByteStream, Error, Reason, Receipt, Result, Stop};
+
+/// Who sent the request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller {
+    pub(super) webhook_id: Option<String>,
+    pub(super) instance: Option<String>,
+    pub(super) looker_version: Option<LookerVersion>,
+}
+
+/// Ids are 32 characters; whatever is much longer is no id and would only fill the log.
+const LONGEST_ID: usize = 128;
+
+impl Caller {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let id = |name: &str| {
+            let value = headers.get(name)?.to_str().ok()?;
+            (value.len() <= LONGEST_ID).then(|| value.to_owned())
+        };
+        Self {
+            webhook_id: id(WEBHOOK_ID),
+            instance: id(INSTANCE),
+            looker_version: listing::looker_version(headers),
+        }
+    }
+}
+
+/// A delivery and all it needs.
+pub(super) struct Delivery {
+    hub: Arc<Inner>,
+    action: usize,
+    caller: Caller,
+    /// Answers from a webhook's query string.
+    answers: Values,
+    stop: Stop,
+    /// Held until the delivery has ended.
+    _ticket: Ticket,
+    started: Instant,
+    /// Bytes that the destination read.
+    read: Arc<AtomicU64>,
+}
+
+/// What came of a delivery.
+pub(super) struct Ended {
+    pub(super) executed: wire::Executed,
+    /// The request itself could not be read.
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl Ended {
+    /// The task ended without an outcome.
+    pub(super) fn panicked() -> Self {
+        let error = Error::hub(
+            "This action hub failed while it worked on the delivery, which is a fault in the hub. \
+             Its operator finds the cause in the log.",
+        )
+        .may_have_arrived();
+        Self {
+            executed: outcome::of_delivery(&Err(error), None, &Redactor::default()),
+            refusal: None,
+        }
+    }
+}
+
+/// Why a delivery did not get as far as its action.
+enum NotRun {
+    Unreadable(Refusal),
+    /// The answers are wrong, field by field.
+    Form(crate::Problems),
+    Failed(Error),
+}
+
+impl From<Error> for NotRun {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Delivery {
+    pub(super) fn new(
+        hub: Arc<Inner>,
+        action: usize,
+        caller: Caller,
+        answers: Values,
+        stop: Stop,
+        ticket: Ticket,
+    ) -> Self {
+        let (started, read) = (Instant::now(), Arc::default());
+        Self { hub, action, caller, answers, stop, _ticket: ticket, started, read }
+    }
+
+    /// Runs to the end, or to the deadline.
+    pub(super) async fn run(self, intake: Intake) -> Ended {
+        let limit = self.hub.limits.deadline;
+        let mut redact = Redactor::default();
+        let result = {
+            let work = self.deliver(intake, &mut redact);
+            let mut work = std::pin::pin!(work);
+            let stopped = async {
+                tokio::select! {
+                    () = tokio::time::sleep_until(self.started + limit) => {
+                        self.stop.stop(Reason::Deadline(limit));
+                    }
+                    _ = self.stop.stopped() => {}
+                }
+                tokio::time::sleep(ABORT_WITHIN).await;
+                self.stop.reason()
+            };
+            tokio::select! {
+                biased;
+                result = &mut work => result,
+                reason = stopped => {
+                    let reason = reason.unwrap_or(Reason::CallerGone);
+                    Err(NotRun::Failed(reason.error().may_have_arrived()))
+                }
+            }
+        };
+        self.conclude(result, &redact)
+    }
+
+    async fn deliver(&self, intake: Intake, redact: &mut Redactor) -> Result<Receipt, NotRun> {
+        let begun = self.stop.unless_stopped(intake.begin(&self.hub.room)).await?;
+        let (head, data) = begun.map_err(NotRun::Unreadable)?;
+        let (source, rest) = self.source(data);
+        match self.execute(head, source, redact).await {
+            Ok(receipt) => match settle(rest, false).await {
+                None => Ok(receipt),
+                Some(refusal) => Err(NotRun::Unreadable(refusal)),
+            },
+            // A delivery that must stop has no time to wait for the rest of its request.
+            Err(failure) if self.stop.reason().is_some() => Err(failure),
+            Err(failure) => match settle(rest, true).await {
+                None => Err(failure),
+                Some(refusal) => Err(NotRun::Unreadable(refusal)),
+            },
+        }
+    }
+
+    async fn execute(
+        &self,
+        head: Head,
+        attached: Option<Source>,
+        redact: &mut Redactor,
+    ) -> Result<Receipt, NotRun> {
+        let action = self.hub.actions[self.action].as_ref();
+        let kind = action_type(action, &head)?;
+        let about = about(action, &head);
+        let download = head.plan.as_ref().and_then(|plan| plan.download_url.clone());
+        let call = self.call(action, kind, head, redact);
+        let delivery = match action.prepare(CallBox(call)) {
+            Prepared(Checked::Sound(delivery)) => delivery,
+            Prepared(Checked::Settings(problems)) => {
+                return Err(Error::settings(outcome::settings_sentence(&problems)).into());
+            }
+            Prepared(Checked::Form(problems)) => return Err(NotRun::Form(problems)),
+        };
+        let admitted = self.hub.admission.place(delivery.lane);
+        let _place = self.stop.unless_stopped(admitted).await?;
+        let source = attached.or_else(|| {
+            let (url, watch) = (download?, self.watch());
+            let (egress, stop) = (self.hub.egress.clone(), self.stop.clone());
+            let open = async move { egress.download(url.as_str(), &stop).await.map(watch) };
+            Some(Box::pin(open) as Source)
+        });
+        let payload = Payload::new(about, source, self.hub.room.clone());
+        Ok((delivery.run)(payload).await?)
+    }
+
+    /// The data as a destination sees it, and what comes behind it.
+    fn source(&self, data: Data) -> (Option<Source>, Option<Rest>) {
+        let watch = self.watch();
+        let (stream, rest) = match data {
+            Data::Absent => return (None, None),
+            Data::Live(live, rest) => (ByteStream::new(live), Some(rest)),
+            Data::Spooled(spooled) => (spooled.stream(), None),
+        };
+        (Some(Box::pin(std::future::ready(Ok(watch(stream))))), rest)
+    }
+
+    /// Counts what is read, and ends the stream with an error when the delivery must stop.
+    fn watch(&self) -> impl FnOnce(ByteStream) -> ByteStream + Send + 'static {
+        let (stop, read) = (self.stop.clone(), Arc::clone(&self.read));
+        move |stream| {
+            let len = stream.len_hint();
+            let watched = futures_util::stream::try_unfold(stream, move |mut stream| {
+                let (stop, read) = (stop.clone(), Arc::clone(&read));
+                async move {
+                    let Some(chunk) = stop.unless_stopped(stream.next()).await? else {
+                        return Ok(None);
+                    };
+                    let chunk = chunk?;
+                    read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                    Ok(Some((chunk, stream)))
+                }
+            });
+            let watched = ByteStream::new(watched.fuse());
+            match len {
+                Some(len) => watched.with_len(len),
+                None => watched,
+            }
+        }
+    }
+
+    fn call(
+        &self,
+        action: &dyn AnyAction,
+        kind: ActionType,
+        head: Head,
+        redact: &mut Redactor,
+    ) -> action::Call {
+        let mut form = head.form;
+        form.0.extend(self.answers.0.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let deadline = self.started + self.hub.limits.deadline;
+        let parts = CallParts { kind: Some(kind), plan: head.plan, data: head.data, form };
+        let (call, secrets) =
+            call(&self.hub, action, &self.caller, self.stop.clone(), Some(deadline), parts);
+        *redact = secrets;
+        call
+    }
+
+    fn conclude(&self, result: Result<Receipt, NotRun>, redact: &Redactor) -> Ended {
+        let id = self.caller.webhook_id.as_deref();
+        let (result, refusal) = match result {
+            Err(NotRun::Form(problems)) => {
+                let executed = outcome::of_form_problems(&problems, id);
+                self.log("not delivered", executed.looker.message.as_deref().unwrap_or_default());
+                return Ended { executed, refusal: None };
+            }
+            Err(NotRun::Unreadable(refusal)) => (Err(refusal.error()), Some(refusal)),
+            Err(NotRun::Failed(error)) => (Err(error), None),
+            Ok(receipt) => (Ok(receipt), None),
+        };
+        let executed = outcome::of_delivery(&result, id, redact);
+        match &result {
+            Ok(_) => self.log("delivered", ""),
+            Err(error) => {
+                let outcome = match error.arrival() {
+                    crate::Arrival::Nothing => "not delivered",
+                    _ => "may have arrived",
+                };
+                self.log(outcome, &redact.clean(&error.log_line()));
+            }
+        }
+        Ended { executed, refusal }
+    }
+
+    /// One line a delivery: what, for whom, how much and how it ended. No rows, no secrets.
+    fn log(&self, outcome: &str, reason: &str) {
+        tracing::info!(
+            action = self.hub.actions[self.action].spec().name,
+            webhook_id = self.caller.webhook_id.as_deref(),
+            instance = self.caller.instance.as_deref(),
+            bytes = self.read.load(Ordering::Relaxed),
+            ms = self.started.elapsed().as_millis() as u64,
+            outcome,
+            reason,
+            "delivery"
+        );
+    }
+}
+
+/// The members of a request that a call is made of.
+pub(super) struct CallParts {
+    pub(super) kind: Option<ActionType>,
+    pub(super) plan: Option<wire::ScheduledPlan>,
+    pub(super) data: Values,
+    pub(super) form: Values,
+}
+
+/// What an action is called with, and the secrets to keep out of every word about it.
+pub(super) fn call(
+    hub: &Inner,
+    action: &dyn AnyAction,
+    caller: &Caller,
+    stop: Stop,
+    deadline: Option<Instant>,
+    parts: CallParts,
+) -> (action::Call, Redactor) {
+    let spec = action.spec();
+    let mut data = parts.data;
+    if let Some(own) = hub.settings(spec.name) {
+        for (name, value) in &own.0 {
+            data.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    let secrets = action.secrets();
+    let values = secrets.iter().flat_map(|name| [data.get(name), parts.form.get(name)]).flatten();
+    let redact = Redactor::new(values);
+    let mut scope = Scope::new(spec.label);
+    scope.stop = stop.clone();
+    scope.deadline = deadline;
+    scope.redact = redact.clone();
+    scope.action = spec.name.into();
+    scope.webhook_id = caller.webhook_id.clone();
+    let call = action::Call {
+        http: hub.egress.http(scope),
+        stop,
+        kind: parts.kind,
+        plan: parts.plan,
+        data,
+        form: parts.form,
+        webhook_id: caller.webhook_id.clone(),
+        instance: caller.instance.clone(),
+        looker_version: caller.looker_version,
+    };
+    (call, redact)
+}
+
+/// What is sent, if the action takes it.
+fn action_type(action: &dyn AnyAction, head: &Head) -> Result<ActionType> {
+    let spec = action.spec();
+    let given = head.kind.as_ref().map(wire::Text::as_str);
+    let kind = spec.accepts.iter().find(|kind| Some(kind.as_str()) == given);
+    kind.copied().ok_or_else(|| {
+        let takes: Vec<_> = spec.accepts.iter().map(|kind| kind.as_str()).collect();
+        let takes = takes.join(", ");
+        let given: Option<String> = given.map(|text| text.chars().take(40).collect());
+        Error::form(
+            "type",
+            match given {
+                Some(given) => format!(
+                    "{} cannot send a \"{given}\": its type must be one of {takes}.",
+                    spec.label
+                ),
+                None => format!("The request names no type; {} takes {takes}.", spec.label),
+            },
+        )
+    })
+}
+
+/// What the request says of its data.
+fn about(action: &dyn AnyAction, head: &Head) -> About {
+    let bare = |text: &str| text.trim().trim_end_matches(";base64").trim().to_owned();
+    let pushed = head.mimetype.is_some() || head.extension.is_some();
+    let named = head.form.get("format").and_then(|name| name.parse().ok());
+    let only = match action.spec().formats {
+        Some([format]) => Some(*format),
+        _ => None,
+    };
+    About {
+        format: named.or(only).filter(|format: &wire::Format| {
+            !pushed || head.extension.as_deref().is_none_or(|ext| ext == format.extension())
+        }),
+        media_type: head.mimetype.as_deref().map(bare).filter(|text| !text.is_empty()),
+        extension: head.extension.clone().filter(|text| !text.is_empty()),
+    }
+}
+
+async fn settle(rest: Option<Rest>, failed: bool) -> Option<Refusal> {
+    match rest {
+        Some(rest) => rest.settle(failed).await,
+        None => None,
+    }
+}

@@ -1,0 +1,83 @@
+//! Ending the hub's work in good order.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use crate::{Reason, Stop};
+
+/// How long a stopped delivery may take to abort what it began, before its task is dropped.
+pub(super) const ABORT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The deliveries under way.
+#[derive(Default)]
+pub(super) struct Drain {
+    draining: AtomicBool,
+    tasks: TaskTracker,
+    running: Arc<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    next: AtomicU64,
+    stops: Mutex<HashMap<u64, Stop>>,
+}
+
+impl Running {
+    fn stops(&self) -> MutexGuard<'_, HashMap<u64, Stop>> {
+        self.stops.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+}
+
+/// Takes a delivery off the list when its task ends, also by a panic.
+struct Listed {
+    running: Arc<Running>,
+    id: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.running.stops().remove(&self.id);
+    }
+}
+
+impl Drain {
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Runs a delivery as a task of its own, so that it can outlive a caller who hung up for as
+    /// long as it takes to abort an upload, and so that a panic in it ends nothing else.
+    #[allow(clippy::disallowed_methods, reason = "the one place where tasks are tracked")]
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        stop: Stop,
+        delivery: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        let id = self.running.next.fetch_add(1, Ordering::Relaxed);
+        self.running.stops().insert(id, stop);
+        let listed = Listed { running: Arc::clone(&self.running), id };
+        self.tasks.spawn(async move {
+            let _listed = listed;
+            delivery.await
+        })
+    }
+
+    pub(super) async fn drain(&self, grace: Duration) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_ok() {
+            return;
+        }
+        for stop in self.running.stops().values() {
+            stop.stop(Reason::Draining);
+        }
+        // A second more than the tasks give themselves.
+        let end = ABORT_WITHIN + Duration::from_secs(1);
+        let _ = tokio::time::timeout(end, self.tasks.wait()).await;
+    }
+}

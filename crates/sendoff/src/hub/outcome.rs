@@ -1,0 +1,170 @@
+//! What came of a request, as Looker reads it: the one place where an error becomes JSON.
+
+use std::collections::BTreeMap;
+
+use sendoff_protocol as wire;
+
+use crate::fields::Problems;
+use crate::redact::Redactor;
+use crate::{Arrival, Class, Error, Receipt, Retry, text};
+
+/// The answer to a delivery.
+pub(super) fn of_delivery(
+    result: &Result<Receipt, Error>,
+    webhook_id: Option<&str>,
+    redact: &Redactor,
+) -> wire::Executed {
+    let mut outcome = match result {
+        Ok(receipt) => wire::Outcome {
+            message: Some(redact.clean(&receipt.sentence()).into_owned()),
+            refresh_query: receipt.wants_refresh(),
+            ..wire::Outcome::default()
+        },
+        Err(error) => failed(error, redact),
+    };
+    outcome.webhook_id = webhook_id.map(str::to_owned);
+    wire::Executed { looker: outcome }
+}
+
+/// The answer to a delivery whose form has problems.
+pub(super) fn of_form_problems(problems: &Problems, webhook_id: Option<&str>) -> wire::Executed {
+    let list = problems.list();
+    let sentences: Vec<_> = list.iter().map(|problem| problem.message.as_str()).collect();
+    let mut outcome = failed(&Error::form("", sentences.join(" ")), &Redactor::default());
+    outcome.validation_errors =
+        list.iter().map(|p| (p.field.to_owned(), p.message.clone())).collect();
+    outcome.webhook_id = webhook_id.map(str::to_owned);
+    wire::Executed { looker: outcome }
+}
+
+/// The sentence for an admin whose settings have problems. The first half is the reference hub's
+/// own wording, which admins' runbooks quote.
+pub(super) fn settings_sentence(problems: &Problems) -> String {
+    let sentences: Vec<_> = problems
+        .list()
+        .iter()
+        .map(|problem| {
+            if problem.message.ends_with("is required.") {
+                format!("Required setting \"{}\" not specified in action settings.", problem.label)
+            } else {
+                format!("Setting \"{}\": {}", problem.label, problem.message)
+            }
+        })
+        .collect();
+    format!("{} A Looker admin can change it under Admin > Actions.", sentences.join(" "))
+}
+
+fn failed(error: &Error, redact: &Redactor) -> wire::Outcome {
+    let message = redact.clean(&sentence(error)).into_owned();
+    let (http_code, status_code) = status(error);
+    let mut validation_errors = BTreeMap::new();
+    if let (Class::Form, Some(field)) = (error.class(), error.field_name())
+        && !field.is_empty()
+    {
+        validation_errors.insert(field.to_owned(), redact.clean(error.message()).into_owned());
+    }
+    wire::Outcome {
+        success: false,
+        message: Some(message.clone()),
+        validation_errors,
+        error: Some(wire::ErrorDetail {
+            http_code,
+            status_code: status_code.to_owned(),
+            message,
+            location: "ActionContainer".to_owned(),
+            documentation_url: DOCUMENTATION.to_owned(),
+        }),
+        ..wire::Outcome::default()
+    }
+}
+
+/// Where each kind of failure is explained.
+const DOCUMENTATION: &str = "https://github.com/sendoff/sendoff/blob/main/docs/failures.md";
+
+/// The message, with what may stand at the destination and when to try again.
+pub(super) fn sentence(error: &Error) -> String {
+    let mut text = error.message().to_owned();
+    match error.arrival() {
+        Arrival::Maybe if !text.contains("may have arrived") => {
+            text.push_str(
+                " The data may have arrived: look at the destination before you send again.",
+            );
+        }
+        Arrival::Rows(rows) if rows > 0 => {
+            let word = if rows == 1 { "row was" } else { "rows were" };
+            text.push_str(&format!(
+                " {rows} {word} accepted before that and cannot be taken back."
+            ));
+        }
+        _ => {}
+    }
+    if let Retry::After(wait) = error.retry() {
+        text.push_str(&format!(" Try again in {}.", text::duration(wait)));
+    }
+    text
+}
+
+/// The HTTP code and the name of Google's RPC code that fit the failure.
+fn status(error: &Error) -> (u16, &'static str) {
+    if error.arrival() == Arrival::Maybe {
+        return (500, "UNKNOWN");
+    }
+    match error.class() {
+        Class::Settings => match error.http_status() {
+            Some(401) => (401, "UNAUTHENTICATED"),
+            Some(403) => (403, "PERMISSION_DENIED"),
+            _ => (400, "FAILED_PRECONDITION"),
+        },
+        Class::Form => (400, "INVALID_ARGUMENT"),
+        Class::Login => (401, "UNAUTHENTICATED"),
+        Class::Looker => (400, "DATA_LOSS"),
+        Class::Hub => match error.http_status() {
+            Some(413) => (413, "RESOURCE_EXHAUSTED"),
+            _ if error.retry() == Retry::No => (500, "INTERNAL"),
+            _ => (503, "UNAVAILABLE"),
+        },
+        Class::Vendor => match error.http_status() {
+            Some(401) => (401, "UNAUTHENTICATED"),
+            Some(403) => (403, "PERMISSION_DENIED"),
+            Some(404) => (404, "NOT_FOUND"),
+            Some(408) => (408, "DEADLINE_EXCEEDED"),
+            Some(409) => (409, "ALREADY_EXISTS"),
+            Some(413) => (413, "OUT_OF_RANGE"),
+            Some(429) => (429, "RESOURCE_EXHAUSTED"),
+            Some(code @ 400..=499) => (code, "INVALID_ARGUMENT"),
+            _ => (502, "UNAVAILABLE"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_three_outcomes_read_differently() {
+        let redact = Redactor::default();
+        let done = of_delivery(&Ok(Receipt::new("x").bytes(3)), Some("0f"), &redact);
+        assert!(done.looker.success);
+        assert_eq!(done.looker.webhook_id.as_deref(), Some("0f"));
+
+        let refused = of_delivery(&Err(Error::vendor("X said no.").status(403)), None, &redact);
+        let error = refused.looker.error.unwrap();
+        assert!(!refused.looker.success);
+        assert_eq!((error.http_code, error.status_code.as_str()), (403, "PERMISSION_DENIED"));
+
+        let lost =
+            of_delivery(&Err(Error::vendor("X fell silent.").may_have_arrived()), None, &redact);
+        assert_eq!(lost.looker.error.unwrap().status_code, "UNKNOWN");
+        assert!(lost.looker.message.unwrap().contains("may have arrived"));
+    }
+
+    #[test]
+    fn a_wrong_answer_stands_at_its_field_and_a_wait_is_named() {
+        let error = Error::form("bucket", "No such bucket.").retry_after(Duration::from_secs(90));
+        let answer = of_delivery(&Err(error), None, &Redactor::default()).looker;
+        assert_eq!(answer.validation_errors["bucket"], "No such bucket.");
+        assert_eq!(answer.message.unwrap(), "No such bucket. Try again in 1 min 30 s.");
+    }
+}

@@ -1,0 +1,98 @@
+//! Which request is for whom. Nine routes need no router.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use super::answer::{Answer, problem};
+use super::auth::Grant;
+use super::{Inner, execute, form, listing, pages};
+
+/// Answers one request, whatever it is.
+pub(super) async fn answer<B>(hub: Arc<Inner>, request: Request<B>) -> Response<Answer>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = request.into_parts();
+    let mut segments = [""; 4];
+    let mut count = 0;
+    for segment in parts.uri.path().split('/').filter(|segment| !segment.is_empty()) {
+        if count == segments.len() {
+            return not_found(parts.uri.path());
+        }
+        segments[count] = segment;
+        count += 1;
+    }
+    let get = parts.method == Method::GET || parts.method == Method::HEAD;
+    match (&segments[..count], get) {
+        ([], true) => return pages::home(&hub, &parts),
+        (["status"], true) => return pages::status(&hub),
+        (["livez"], true) => return pages::live(),
+        (["readyz"], true) => return pages::ready(&hub),
+        (["status" | "livez" | "readyz"], false) => return wrong_method("GET, HEAD"),
+        ([] | ["webhook", _] | ["actions", _], _) => {}
+        (["actions", _, "form" | "execute"], _) => {}
+        _ => return not_found(parts.uri.path()),
+    }
+    if parts.method != Method::POST {
+        return wrong_method("POST");
+    }
+    // Before a byte of the body is read.
+    let Some(grant) = hub.gate.check(&parts.headers) else { return refused(&parts) };
+    match &segments[..count] {
+        [] if grant == Grant::Webhook => refused(&parts),
+        [] => listing::all(&hub, &parts, &grant),
+        [_, name, ..] => {
+            let Some(action) = hub.action(name) else { return no_such_action(name) };
+            if !grant.allows(name) {
+                return no_such_action(name);
+            }
+            match segments[2] {
+                _ if segments[0] == "webhook" => execute::webhook(hub, action, &parts, body).await,
+                "execute" => execute::action(hub, action, &parts, body).await,
+                "form" => form::draw(hub, action, &parts, body).await,
+                _ if grant == Grant::Webhook => refused(&parts),
+                _ => listing::one(&hub, action, &parts),
+            }
+        }
+        _ => not_found(parts.uri.path()),
+    }
+}
+
+/// The reference hub's own status and words. Protocol fact B.
+fn refused(parts: &Parts) -> Response<Answer> {
+    tracing::warn!(path = parts.uri.path(), "refused: no valid token");
+    let mut response = problem(StatusCode::FORBIDDEN, "Invalid 'Authorization' header.");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
+    // The body was not read, so the connection cannot serve another request.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn wrong_method(allowed: &'static str) -> Response<Answer> {
+    let mut response =
+        problem(StatusCode::METHOD_NOT_ALLOWED, &format!("Only {allowed} is answered here."));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn not_found(path: &str) -> Response<Answer> {
+    let path: String = path.chars().take(80).collect();
+    problem(StatusCode::NOT_FOUND, &format!("This action hub has no page {path}."))
+}
+
+fn no_such_action(name: &str) -> Response<Answer> {
+    let name: String = name.chars().take(80).collect();
+    problem(
+        StatusCode::NOT_FOUND,
+        &format!(
+            "This action hub has no action \"{name}\". In Looker, refresh the hub's list of \
+             actions under Admin > Actions."
+        ),
+    )
+}

@@ -1,0 +1,276 @@
+//! Reading an execute request: small members are parsed, the data streams or waits on disk.
+//!
+//! What a delivery needs to know (type, settings, answers, schedule) may stand before the data or
+//! after it. If all of it came first, the data flows straight on as the body arrives; otherwise it
+//! is spooled until the rest is known.
+
+mod base64;
+mod body;
+mod live;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod tokenizer;
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use sendoff_protocol::{Members, ScheduledPlan, Text};
+use serde::de::DeserializeOwned;
+
+pub(crate) use body::{BodyLimits, RequestBody, read_small};
+pub(crate) use live::{LiveData, Rest};
+pub(crate) use refusal::Refusal;
+use tokenizer::{Event, Origin, Shape, Tokenizer};
+
+use crate::payload::ByteStream;
+use crate::spool::{SpoolRoom, Spooled};
+
+/// What a request said besides its data.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) kind: Option<Text>,
+    pub(crate) plan: Option<ScheduledPlan>,
+    pub(crate) data: Members,
+    pub(crate) form: Members,
+    pub(crate) mimetype: Option<String>,
+    pub(crate) extension: Option<String>,
+}
+
+/// The data of a request.
+pub(crate) enum Data {
+    /// The request had none.
+    Absent,
+    /// It is arriving; the rest of the request comes behind it.
+    Live(LiveData, Rest),
+    /// It arrived before the rest was known.
+    Spooled(SpooledData),
+}
+
+/// Data that waited, possibly still as base64 text.
+pub(crate) struct SpooledData {
+    spooled: Spooled,
+    /// The media type, which says whether it is base64, came after the data.
+    decode: bool,
+}
+
+impl SpooledData {
+    /// The bytes that the data stands for.
+    pub(crate) fn stream(&self) -> ByteStream {
+        let text = self.spooled.stream();
+        if !self.decode {
+            return text.with_len(self.spooled.len());
+        }
+        let state = (text, Decoder::Base64(base64::Reader::new()));
+        ByteStream::new(futures_util::stream::try_unfold(state, async |(mut text, mut decoder)| {
+            while let Some(chunk) = text.next().await {
+                let bytes = decoder.feed(chunk?).map_err(|refusal| refusal.error())?;
+                if !bytes.is_empty() {
+                    return Ok(Some((bytes, (text, decoder))));
+                }
+            }
+            decoder.finish().map_err(|refusal| refusal.error())?;
+            Ok(None)
+        }))
+    }
+}
+
+/// Which members were seen.
+#[derive(Default)]
+struct Seen {
+    kind: bool,
+    plan: bool,
+    data: bool,
+    form: bool,
+    mimetype: bool,
+    attachment: bool,
+}
+
+/// One request being read.
+pub(crate) struct Intake {
+    body: RequestBody,
+    tokenizer: Tokenizer,
+    events: VecDeque<Event>,
+    ended: bool,
+    head: Head,
+    seen: Seen,
+}
+
+impl Intake {
+    pub(crate) fn new(body: RequestBody) -> Self {
+        Self {
+            body,
+            tokenizer: Tokenizer::new(tokenizer::Limits::default()),
+            events: VecDeque::new(),
+            ended: false,
+            head: Head::default(),
+            seen: Seen::default(),
+        }
+    }
+
+    /// Reads until the delivery can begin.
+    pub(crate) async fn begin(mut self, room: &SpoolRoom) -> Result<(Head, Data), Refusal> {
+        let mut spooled: Option<(Origin, SpooledData)> = None;
+        while let Some(event) = std::future::poll_fn(|cx| self.poll_event(cx)).await? {
+            match event {
+                Event::Member { name, json } => self.member(&name, &json)?,
+                Event::AttachmentMember { name, json } => self.attachment_member(&name, &json)?,
+                Event::DataStart { origin: Origin::Attachment, shape } if self.may_start() => {
+                    let head = std::mem::take(&mut self.head);
+                    let decoder = Decoder::new(is_base64(&head.mimetype), shape);
+                    let (live, rest) = live::split(self, decoder);
+                    return Ok((head, Data::Live(live, rest)));
+                }
+                Event::DataStart { origin, shape } => {
+                    let data = self.spool(shape, room).await?;
+                    // An attachment is the data; a top-level `data` only where there is none.
+                    if origin == Origin::Attachment || spooled.is_none() {
+                        spooled = Some((origin, data));
+                    }
+                }
+                Event::Data(_) | Event::DataEnd | Event::AttachmentEnd | Event::End => {}
+            }
+        }
+        let data = match spooled {
+            None => Data::Absent,
+            Some((origin, mut data)) => {
+                data.decode &= origin == Origin::Attachment && is_base64(&self.head.mimetype);
+                Data::Spooled(data)
+            }
+        };
+        Ok((self.head, data))
+    }
+
+    /// Whether everything that a delivery needs has come.
+    fn may_start(&self) -> bool {
+        let seen = &self.seen;
+        seen.kind && seen.plan && seen.data && seen.form && seen.mimetype && !seen.attachment
+    }
+
+    async fn spool(&mut self, shape: Shape, room: &SpoolRoom) -> Result<SpooledData, Refusal> {
+        self.seen.attachment = true;
+        let known = self.seen.mimetype;
+        let mut decoder = Decoder::new(known && is_base64(&self.head.mimetype), shape);
+        let mut writer = room.writer();
+        while let Some(event) = std::future::poll_fn(|cx| self.poll_event(cx)).await? {
+            match event {
+                Event::Data(text) => {
+                    let bytes = decoder.feed(text)?;
+                    if !bytes.is_empty() {
+                        writer.write(bytes).await.map_err(Refusal::Spool)?;
+                    }
+                }
+                Event::DataEnd => break,
+                _ => {}
+            }
+        }
+        decoder.finish()?;
+        let spooled = writer.finish().await.map_err(Refusal::Spool)?;
+        Ok(SpooledData { spooled, decode: !known && shape == Shape::Text })
+    }
+
+    fn member(&mut self, name: &str, json: &[u8]) -> Result<(), Refusal> {
+        match name {
+            "type" => {
+                self.seen.kind = true;
+                self.head.kind = lenient(json)?;
+            }
+            "scheduled_plan" => {
+                self.seen.plan = true;
+                self.head.plan = lenient(json)?;
+            }
+            "data" => {
+                self.seen.data = true;
+                self.head.data = lenient(json)?.unwrap_or_default();
+            }
+            "form_params" => {
+                self.seen.form = true;
+                self.head.form = lenient(json)?.unwrap_or_default();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn attachment_member(&mut self, name: &str, json: &[u8]) -> Result<(), Refusal> {
+        match name {
+            "mimetype" => {
+                self.seen.mimetype = true;
+                self.head.mimetype = lenient(json)?;
+            }
+            "extension" => self.head.extension = lenient(json)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The next event, or `None` once the body has ended and was found whole.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Refusal>> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(Ok(Some(event)));
+            }
+            if self.ended {
+                return Poll::Ready(Ok(None));
+            }
+            match ready!(self.body.poll_chunk(cx))? {
+                Some(chunk) => {
+                    self.tokenizer.feed(&chunk, &mut self.events).map_err(Refusal::Malformed)?;
+                }
+                None => {
+                    self.tokenizer.finish().map_err(Refusal::Malformed)?;
+                    self.ended = true;
+                }
+            }
+        }
+    }
+
+    /// Reads what is left and throws it away, so that the client has sent its request before it
+    /// is answered, and so that a success is said only of a request that was whole.
+    pub(crate) async fn discard_rest(mut self) -> Result<(), Refusal> {
+        while std::future::poll_fn(|cx| self.poll_event(cx)).await?.is_some() {}
+        Ok(())
+    }
+}
+
+/// A member that may be null, absent or of a type nobody promised. The text itself must be JSON.
+fn lenient<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, Refusal> {
+    let value: serde_json::Value = serde_json::from_slice(json).map_err(Refusal::Member)?;
+    Ok(if value.is_null() { None } else { serde_json::from_value(value).ok() })
+}
+
+/// The `;base64` suffix of the media type is the only sign of the encoding. Protocol fact B.
+fn is_base64(mimetype: &Option<String>) -> bool {
+    mimetype.as_deref().is_some_and(|text| text.trim_end().ends_with(";base64"))
+}
+
+/// Turns the text of `attachment.data` into the bytes it stands for.
+enum Decoder {
+    Plain,
+    Base64(base64::Reader),
+}
+
+impl Decoder {
+    fn new(base64: bool, shape: Shape) -> Self {
+        if base64 && shape == Shape::Text {
+            Self::Base64(base64::Reader::new())
+        } else {
+            Self::Plain
+        }
+    }
+
+    fn feed(&mut self, text: Bytes) -> Result<Bytes, Refusal> {
+        match self {
+            Self::Plain => Ok(text),
+            Self::Base64(reader) => reader.feed(&text).map_err(Refusal::Base64),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Refusal> {
+        match self {
+            Self::Plain => Ok(()),
+            Self::Base64(reader) => reader.finish().map_err(Refusal::Base64),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Why a request cannot be read, and whom that concerns.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::base64::BadBase64;
+use super::tokenizer::{Malformed, What};
+use crate::Error;
+use crate::text;
+
+/// Why a request cannot be read.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// No JSON object, or none that ends.
+    Malformed(Malformed),
+    /// A member is no JSON.
+    Member(serde_json::Error),
+    /// `attachment.data` says it is base64, and is not.
+    Base64(BadBase64),
+    /// Data stands in two places.
+    SecondData,
+    /// Larger than the hub takes, in bytes.
+    TooLarge { limit: u64 },
+    /// A `Content-Encoding` other than gzip.
+    Encoding,
+    /// The body says it is gzip, and is not.
+    Gzip { cause: std::io::Error },
+    /// Nothing, or next to nothing, came for so long.
+    Stalled { after: Duration },
+    /// The connection ended before the body did.
+    BrokeOff { cause: Box<dyn std::error::Error + Send + Sync> },
+    /// The request could not wait for its delivery.
+    Spool(Error),
+}
+
+impl Refusal {
+    /// The HTTP status that says it, where the answer has not begun yet. `None` means that it is
+    /// said in the envelope alone: the request's shape was right, its content was not.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Malformed(malformed) if malformed.what == What::TooLarge => {
+                Some(StatusCode::PAYLOAD_TOO_LARGE)
+            }
+            Self::Malformed(_) | Self::Member(_) | Self::SecondData | Self::Gzip { .. } => {
+                Some(StatusCode::BAD_REQUEST)
+            }
+            Self::TooLarge { .. } => Some(StatusCode::PAYLOAD_TOO_LARGE),
+            Self::Encoding => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::Stalled { .. } => Some(StatusCode::REQUEST_TIMEOUT),
+            Self::BrokeOff { .. } => Some(StatusCode::BAD_REQUEST),
+            Self::Base64(_) | Self::Spool(_) => None,
+        }
+    }
+
+    /// The sentence for whoever sent the request.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Malformed(malformed) if malformed.is_cut_short() => {
+                format!("Looker's request was cut short: {malformed}. Nothing was delivered.")
+            }
+            Self::Malformed(malformed) => {
+                format!("The request is not the JSON that Looker sends: {malformed}.")
+            }
+            Self::Member(error) => {
+                format!("The request is not the JSON that Looker sends: {error}.")
+            }
+            Self::Base64(error) => format!(
+                "Looker's attachment says it is base64, but {error}. Nothing was delivered."
+            ),
+            Self::SecondData => {
+                "The request holds data in two places, so it is unclear which to deliver.".into()
+            }
+            Self::TooLarge { limit } => format!(
+                "The request is larger than the {} that this hub takes. Send fewer rows, or ask \
+                 the hub's operator to raise SENDOFF_LIMITS_BODY_BYTES.",
+                text::byte_count(*limit)
+            ),
+            Self::Encoding => {
+                "The request body has a Content-Encoding that this hub does not read: send it \
+                 plain or as gzip."
+                    .into()
+            }
+            Self::Gzip { .. } => {
+                "The request says it is gzip, but its body cannot be unpacked.".into()
+            }
+            Self::Stalled { after } => format!(
+                "Looker's request stalled: next to nothing came for {}. Nothing was delivered.",
+                text::duration(*after)
+            ),
+            Self::BrokeOff { .. } => {
+                "Looker's request broke off before its end. Nothing was delivered.".into()
+            }
+            Self::Spool(error) => error.message().to_owned(),
+        }
+    }
+
+    /// The same as an error of a delivery.
+    pub(crate) fn error(&self) -> Error {
+        match self {
+            Self::Spool(error) => {
+                let again = Error::hub(error.message().to_owned()).cause(error.log_line());
+                again.retry_later()
+            }
+            Self::TooLarge { .. } => Error::hub(self.message()).status(413),
+            Self::BrokeOff { cause } => Error::looker(self.message()).cause(cause.to_string()),
+            Self::Gzip { cause } => Error::looker(self.message()).cause(cause.to_string()),
+            _ => Error::looker(self.message()),
+        }
+    }
+}

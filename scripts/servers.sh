@@ -1,0 +1,95 @@
+# Real servers that tests run against: sourced by scripts/test, or by hand:
+#   . scripts/servers.sh && servers_install && servers_start; ...; servers_stop
+# Each listens on loopback; its address goes into the variable that the behaviour suite reads.
+
+SERVERS=$PWD/target/servers
+MOTO_VERSION=5.2.5
+AZURITE_VERSION=3.35.0
+
+servers_install() {
+  mkdir -p "$SERVERS"
+  if [ ! -x /usr/sbin/sshd ] || ! command -v curl >/dev/null; then
+    apt-get update -qq
+    # The daemon is started here, on a port of its own; Debian's unit must not start.
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      openssh-server openssh-client curl >/dev/null
+  fi
+  if [ ! -x "$SERVERS/moto/bin/moto_server" ]; then
+    python3 -m venv "$SERVERS/moto"
+    "$SERVERS/moto/bin/pip" install -q --disable-pip-version-check "moto[server,s3]==$MOTO_VERSION"
+  fi
+  if [ ! -x "$SERVERS/azurite/node_modules/.bin/azurite-blob" ]; then
+    mkdir -p "$SERVERS/azurite"
+    npm install --silent --no-audit --no-fund --prefix "$SERVERS/azurite" "azurite@$AZURITE_VERSION"
+  fi
+}
+
+servers_start() {
+  : > "$SERVERS/pids"
+  servers_run moto "$SERVERS/moto/bin/moto_server" -H 127.0.0.1 -p 15000
+  export BEHAVIOUR_MOTO=http://127.0.0.1:15000
+  servers_run azurite "$SERVERS/azurite/node_modules/.bin/azurite-blob" --silent \
+    --inMemoryPersistence --blobHost 127.0.0.1 --blobPort 15001 --skipApiVersionCheck \
+    --disableTelemetry
+  export BEHAVIOUR_AZURITE=http://127.0.0.1:15001
+  servers_sshd
+  servers_wait moto 15000
+  servers_wait azurite 15001
+  servers_wait sshd 15002
+}
+
+# OpenSSH with a user, a password and a key of its own.
+servers_sshd() {
+  local dir=$SERVERS/sshd user=sendoff-test
+  mkdir -p "$dir" /run/sshd
+  [ -f "$dir/host_key" ] || ssh-keygen -q -t ed25519 -N '' -f "$dir/host_key"
+  [ -f "$dir/client_key" ] || ssh-keygen -q -t ed25519 -N '' -f "$dir/client_key"
+  id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/sh "$user"
+  echo "$user:correct-horse-battery" | chpasswd
+  cat > "$dir/config" <<CONFIG
+Port 15002
+ListenAddress 127.0.0.1
+HostKey $dir/host_key
+PidFile none
+AuthorizedKeysFile $dir/client_key.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication yes
+KbdInteractiveAuthentication no
+MaxStartups 200:30:400
+MaxSessions 200
+Subsystem sftp internal-sftp
+CONFIG
+  servers_run sshd /usr/sbin/sshd -D -e -f "$dir/config"
+  export BEHAVIOUR_SSHD=127.0.0.1:15002 BEHAVIOUR_SSHD_DIR=$dir BEHAVIOUR_SSHD_USER=$user
+}
+
+servers_run() {
+  local name=$1
+  shift
+  setsid "$@" > "$SERVERS/$name.log" 2>&1 < /dev/null &
+  echo "$! $name" >> "$SERVERS/pids"
+}
+
+# Waits until a server takes connections; shows its log if it never does.
+servers_wait() {
+  local name=$1 port=$2 tries=0
+  until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 300 ]; then
+      echo "$name did not start on port $port; its log:" >&2
+      tail -20 "$SERVERS/$name.log" >&2
+      return 1
+    fi
+    sleep 0.2
+  done
+}
+
+servers_stop() {
+  [ -f "$SERVERS/pids" ] || return 0
+  local pid name
+  while read -r pid name; do
+    kill -- "-$pid" 2>/dev/null || kill "$pid" 2>/dev/null || true
+  done < "$SERVERS/pids"
+  rm -f "$SERVERS/pids"
+}
