@@ -1,0 +1,245 @@
+//! JSON strings that are un-escaped as they flow: streamed attachment data and member names.
+
+use bytes::Bytes;
+use memchr::memchr2;
+
+use super::{Malformed, What};
+
+/// Room that a run of eight bytes and the end of an escape cut by the chunk's edge may need more.
+const SLACK: usize = 16;
+
+/// The inside of one JSON string, from after the opening quote to the closing one.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    escape: Escape,
+    /// Where the backslash of the running escape stands, or that of its first half.
+    escape_at: u64,
+    utf8: Utf8,
+}
+
+/// What one chunk gave.
+pub(super) struct Piece {
+    /// Un-escaped text; may end within a UTF-8 sequence, and may be empty.
+    pub(super) text: Bytes,
+    /// Bytes of the chunk that were used, the closing quote among them.
+    pub(super) used: usize,
+    /// Whether the closing quote was reached.
+    pub(super) closed: bool,
+}
+
+/// How far into an escape the last chunk ended.
+#[derive(Clone, Copy, Debug, Default)]
+enum Escape {
+    #[default]
+    None,
+    /// After the backslash.
+    Letter,
+    /// Within `\uXXXX`; `high` is the first half of a surrogate pair if this is the second.
+    Hex {
+        digits: u8,
+        value: u16,
+        high: Option<u16>,
+    },
+    /// After a first half: only `\u` may follow.
+    SecondBackslash {
+        high: u16,
+    },
+    SecondU {
+        high: u16,
+    },
+}
+
+impl Text {
+    /// Reads on in `raw`, whose first byte is the body's byte number `base`.
+    pub(super) fn read(&mut self, raw: &Bytes, base: u64) -> Result<Piece, Malformed> {
+        if matches!(self.escape, Escape::None) {
+            let stop = memchr2(b'"', b'\\', raw);
+            // `get` rather than an index: `stop` is inside `raw`, but this way nobody must know.
+            let (used, length) = match stop {
+                None => (raw.len(), raw.len()),
+                Some(at) if raw.get(at) == Some(&b'"') => (at + 1, at),
+                Some(_) => return self.unescape(raw, base),
+            };
+            self.check(&raw[..used], base)?;
+            let text = raw.slice(..length);
+            return Ok(Piece { text, used, closed: stop.is_some() });
+        }
+        self.unescape(raw, base)
+    }
+
+    /// The way with escapes: the whole rest of the chunk goes into one buffer.
+    fn unescape(&mut self, raw: &[u8], base: u64) -> Result<Piece, Malformed> {
+        // Un-escaped text is never longer than its source, but for an escape cut by the edge.
+        let mut text = vec![0; raw.len() + SLACK];
+        let (mut read, mut written) = (0, 0);
+        let mut closed = false;
+        while !closed {
+            if matches!(self.escape, Escape::None) {
+                (read, written) = copy_run(raw, read, &mut text, written);
+            }
+            let Some(&byte) = raw.get(read) else { break };
+            if !matches!(self.escape, Escape::None) {
+                match self.step(byte, base + read as u64) {
+                    Ok(Some(char)) => written += char.encode_utf8(&mut text[written..]).len(),
+                    Ok(None) => {}
+                    Err(error) => {
+                        // What stands before it is the first thing wrong.
+                        self.check(&raw[..read], base)?;
+                        return Err(error);
+                    }
+                }
+            } else if byte == b'"' {
+                closed = true;
+            } else if let Some(char) = raw.get(read + 1).and_then(|&letter| simple(letter)) {
+                text[written] = char;
+                written += 1;
+                read += 1;
+            } else {
+                self.escape = Escape::Letter;
+                self.escape_at = base + read as u64;
+            }
+            read += 1;
+        }
+        self.check(&raw[..read], base)?;
+        text.truncate(written);
+        Ok(Piece { text: text.into(), used: read, closed })
+    }
+
+    /// One byte of an escape. Gives the character that it completes.
+    fn step(&mut self, byte: u8, at: u64) -> Result<Option<char>, Malformed> {
+        let lone = || Malformed { offset: self.escape_at, what: What::LoneSurrogate };
+        self.escape = match self.escape {
+            Escape::None | Escape::Letter => match (byte, simple(byte)) {
+                (b'u', _) => Escape::Hex { digits: 0, value: 0, high: None },
+                (_, Some(char)) => {
+                    self.escape = Escape::None;
+                    return Ok(Some(char.into()));
+                }
+                _ => return Err(Malformed { offset: at, what: What::Escape }),
+            },
+            Escape::Hex { digits, value, high } => {
+                let digit = char::from(byte).to_digit(16);
+                // A hexadecimal digit is below 16, so it fits.
+                let digit = digit.ok_or(Malformed { offset: at, what: What::Escape })? as u16;
+                let (digits, value) = (digits + 1, value << 4 | digit);
+                match (digits, high, value) {
+                    (..=3, ..) => Escape::Hex { digits, value, high },
+                    (_, None, 0xD800..=0xDBFF) => Escape::SecondBackslash { high: value },
+                    (_, Some(high), 0xDC00..=0xDFFF) => {
+                        let pair =
+                            0x1_0000 + (u32::from(high & 0x3FF) << 10 | u32::from(value & 0x3FF));
+                        self.escape = Escape::None;
+                        return char::from_u32(pair).map(Some).ok_or_else(lone);
+                    }
+                    (_, None, _) => {
+                        // A second half alone is no character.
+                        let char = char::from_u32(value.into()).ok_or_else(lone)?;
+                        self.escape = Escape::None;
+                        return Ok(Some(char));
+                    }
+                    _ => return Err(lone()),
+                }
+            }
+            Escape::SecondBackslash { high } if byte == b'\\' => Escape::SecondU { high },
+            Escape::SecondU { high } if byte == b'u' => {
+                Escape::Hex { digits: 0, value: 0, high: Some(high) }
+            }
+            Escape::SecondBackslash { .. } | Escape::SecondU { .. } => return Err(lone()),
+        };
+        Ok(None)
+    }
+
+    /// Refuses control characters and bad UTF-8 in the source of the text.
+    ///
+    /// The source is checked, not what comes out: escapes are ASCII, so one is UTF-8 when the
+    /// other is, and the checks run over long slices. A closing quote in `raw` also finds a
+    /// sequence that the string leaves unfinished.
+    fn check(&mut self, raw: &[u8], base: u64) -> Result<(), Malformed> {
+        // No short circuit: this way the compiler makes vector code of it.
+        let control = raw.iter().fold(false, |found, &byte| found | (byte < 0x20));
+        if control && let Some(at) = raw.iter().position(|&byte| byte < 0x20) {
+            self.utf8.check(&raw[..at], base)?;
+            return Err(Malformed { offset: base + at as u64, what: What::Control });
+        }
+        self.utf8.check(raw, base)
+    }
+}
+
+/// The escapes of two bytes.
+fn simple(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'"' | b'\\' | b'/' => letter,
+        b'b' => 0x08,
+        b'f' => 0x0C,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => return None,
+    })
+}
+
+/// Copies bytes up to the next quote or backslash, eight at a time, and gives both new positions.
+///
+/// Escapes come every few bytes in JSON within JSON, where a `memchr` and a `memcpy` for each run
+/// would cost more than the run. `to` has at least [`SLACK`] bytes more than `from`.
+fn copy_run(from: &[u8], mut read: usize, to: &mut [u8], mut written: usize) -> (usize, usize) {
+    while let Some(run) = from.get(read..).and_then(<[u8]>::first_chunk::<8>) {
+        let Some(out) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<8>) else { break };
+        *out = *run;
+        let word = u64::from_le_bytes(*run);
+        let hit = super::equal(word, b'"') | super::equal(word, b'\\');
+        // All zero gives 64, which is eight bytes.
+        let length = hit.trailing_zeros() as usize / 8;
+        (read, written) = (read + length, written + length);
+        if hit != 0 {
+            return (read, written);
+        }
+    }
+    while let Some(&byte) = from.get(read) {
+        if byte == b'"' || byte == b'\\' {
+            break;
+        }
+        to[written] = byte;
+        (read, written) = (read + 1, written + 1);
+    }
+    (read, written)
+}
+
+/// Checks UTF-8 that comes in pieces.
+#[derive(Debug, Default)]
+pub(super) struct Utf8 {
+    /// A sequence that the last piece left unfinished.
+    open: [u8; 4],
+    len: usize,
+}
+
+impl Utf8 {
+    /// Checks on in `raw`, whose first byte is the body's byte number `base`.
+    pub(super) fn check(&mut self, raw: &[u8], base: u64) -> Result<(), Malformed> {
+        let mut read = 0;
+        while self.len > 0 {
+            let Some(&byte) = raw.get(read) else { return Ok(()) };
+            // `len` is at most 3: four bytes are either a sequence or wrong.
+            self.open[self.len] = byte;
+            self.len += 1;
+            read += 1;
+            match std::str::from_utf8(&self.open[..self.len]) {
+                Ok(_) => self.len = 0,
+                Err(error) if error.error_len().is_none() => {}
+                Err(_) => {
+                    let offset = base + read as u64 - self.len as u64;
+                    return Err(Malformed { offset, what: What::Utf8 });
+                }
+            }
+        }
+        let Err(error) = std::str::from_utf8(&raw[read..]) else { return Ok(()) };
+        let valid = read + error.valid_up_to();
+        if error.error_len().is_some() {
+            return Err(Malformed { offset: base + valid as u64, what: What::Utf8 });
+        }
+        let tail = &raw[valid..];
+        self.len = tail.len();
+        self.open[..tail.len()].copy_from_slice(tail);
+        Ok(())
+    }
+}
