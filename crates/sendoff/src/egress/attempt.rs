@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::Inner;
 use super::body::{Body, Outgoing, Sending, Sent};
 use super::dial::DialError;
 use super::guard::Target;
 use super::peer::{Fault, Peer};
+use super::{HEADERS_AT_MOST, Inner};
 use crate::{ByteStream, Error, Stop};
 
 /// A point in time, with the span that people set.
@@ -104,10 +104,19 @@ impl Attempt<'_> {
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers;
         self.complete(request.headers_mut());
+        // hyper leaves it out, and some servers then answer 411 (RFC 9110, section 8.6).
+        if sending.sent() == Sent::Whole
+            && matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+        {
+            request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let fault = tokio::select! {
             biased;
             reason = self.stop.stopped() => Fault::last(reason.error()),
             answer = self.egress.client.request(request) => match answer {
+                Ok(response) if header_bytes(response.headers()) > HEADERS_AT_MOST => {
+                    Fault::last(self.no_http())
+                }
                 Ok(response) => return Ok(Answer { response, upload: Upload(sending) }),
                 Err(fault) => self.explain(target, &sending, fault),
             },
@@ -135,6 +144,13 @@ impl Attempt<'_> {
         }
     }
 
+    fn no_http(&self) -> Error {
+        let name = &self.peer.name;
+        self.peer.error(format!(
+            "{name} answered something that is not HTTP, or with headers of more than 64 KiB."
+        ))
+    }
+
     fn explain(
         &self,
         target: &Target,
@@ -149,11 +165,7 @@ impl Attempt<'_> {
         }
         let hyper = find::<hyper::Error>(&fault);
         if hyper.is_some_and(|fault| fault.is_parse() || fault.is_parse_too_large()) {
-            let name = &self.peer.name;
-            let text = format!(
-                "{name} answered something that is not HTTP, or with headers of more than 64 KiB."
-            );
-            return Fault::last(self.peer.error(text).cause(fault));
+            return Fault::last(self.no_http().cause(fault));
         }
         let while_what = match sending.sent() {
             Sent::Whole => "its answer was awaited",
@@ -161,6 +173,11 @@ impl Attempt<'_> {
         };
         Fault::passing(self.peer.broke_off(while_what).cause(fault))
     }
+}
+
+/// hyper's own limit is soft: what one read brings beyond it still counts as within.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// The first `T` in the chain of causes.

@@ -97,6 +97,12 @@ impl From<ByteStream> for Body {
     }
 }
 
+impl From<crate::spool::Spooled> for Body {
+    fn from(spooled: crate::spool::Spooled) -> Self {
+        Self::again(move || spooled.stream())
+    }
+}
+
 /// How much of a request left. Decides between "not delivered" and "may have arrived".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sent {

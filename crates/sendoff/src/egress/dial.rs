@@ -131,20 +131,13 @@ impl Dialer {
                 return Err(last);
             }
             // Until the next address is due, or for good when there is none.
-            let due = sleep(NEXT_ADDRESS_AFTER);
-            tokio::pin!(due);
-            loop {
-                tokio::select! {
-                    answer = trying.next() => match answer {
-                        Some(Ok(stream)) => return Ok(stream),
-                        Some(Err(fault)) => {
-                            last = fault;
-                            break;
-                        }
-                        None => break,
-                    },
-                    () = &mut due, if more => break,
-                }
+            tokio::select! {
+                answer = trying.next() => match answer {
+                    Some(Ok(stream)) => return Ok(stream),
+                    Some(Err(fault)) => last = fault,
+                    None => {}
+                },
+                () = sleep(NEXT_ADDRESS_AFTER), if more => {}
             }
         }
     }

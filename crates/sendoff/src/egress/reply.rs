@@ -16,7 +16,7 @@ use super::attempt::{Until, Upload};
 use super::peer::Peer;
 use super::{retry, words};
 use crate::redact::url_without_query;
-use crate::{ByteStream, Error, Result, Stop, text};
+use crate::{ByteStream, Error, Result, Stop};
 
 /// More than any vendor says that a person or a parser here wants to know.
 const TEXT_AT_MOST: usize = 8 * 1024 * 1024;

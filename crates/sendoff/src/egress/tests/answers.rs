@@ -49,6 +49,11 @@ async fn bodies_and_headers_are_written_as_their_formats_say() {
     assert!(seen.contains("content-type: application/x-www-form-urlencoded\r\n"), "{seen}");
     assert!(seen.ends_with("\r\n\r\na+b=c%26d%3D%C3%A9"), "{seen}");
 
+    for empty in [Body::Empty, Body::Stream(chunks(vec![]).with_len(0))] {
+        let seen = text(http.put(URL).body(empty)).await;
+        assert!(seen.contains("content-length: 0\r\n"), "{seen}");
+    }
+
     let body = chunks(vec![Ok("one".into()), Ok("two".into())]);
     let seen = text(http.put(URL).header("Content-Type", "text/csv").body(body)).await;
     assert!(seen.contains("transfer-encoding: chunked"), "{seen}");
@@ -132,6 +137,25 @@ async fn secrets_in_a_vendors_words_are_taken_out() {
 }
 
 #[tokio::test]
+async fn a_secret_at_the_end_of_the_quoted_words_leaves_no_half() {
+    let said = format!("{}secret-of-this-param", "x ".repeat(145));
+    let answer = format!("HTTP/1.1 400 x\r\nContent-Length: {}\r\n\r\n{said}", said.len());
+    let vendor = Vendor::new(move |_, mut socket| {
+        let answer = answer.clone();
+        async move {
+            read_request(&mut socket).await;
+            say(&mut socket, &answer).await;
+        }
+    })
+    .await;
+    let mut scope = Scope::new("Vendor");
+    scope.redact = Redactor::new(["secret-of-this-param"]);
+    let reply = vendor.http_with(|_| (), scope).get(URL).send().await.expect("an answer");
+    let error = reply.success().await.expect_err("a refusal");
+    assert!(!error.message().contains("secret-of"), "{error}");
+}
+
+#[tokio::test]
 async fn answers_are_bounded() {
     let vendor = Vendor::new(|nth, mut socket| async move {
         read_request(&mut socket).await;
@@ -149,7 +173,10 @@ async fn answers_are_bounded() {
                 say_part(&mut socket, "HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n").await;
                 say(&mut socket, &megabyte.repeat(8)).await;
             }
-            _ => say(&mut socket, &format!("HTTP/1.1 200 OK\r\nX-Long: {megabyte}\r\n\r\n")).await,
+            _ => {
+                let long = &megabyte[..100_000];
+                say(&mut socket, &format!("HTTP/1.1 200 OK\r\nX-Long: {long}\r\n\r\n")).await;
+            }
         }
     })
     .await;

@@ -192,3 +192,42 @@ async fn who_cannot_be_reached_is_named() {
     assert_eq!(error.retry(), Retry::No);
     assert_eq!(vendor.connections(), 0);
 }
+
+/// One of a host's addresses refuses, another one is silent, the last one answers.
+struct Addresses(SocketAddr);
+
+impl Network for Addresses {
+    fn resolve(
+        &self,
+        _host: &str,
+        _port: u16,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
+        let found = ["2606:4700::1", "8.8.8.8", "10.0.0.1", "9.9.9.9"];
+        Box::pin(async move { Ok(found.map(|text| text.parse().expect("an address")).to_vec()) })
+    }
+
+    fn connect(
+        &self,
+        address: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>> {
+        let vendor = self.0;
+        match address.ip().to_string().as_str() {
+            "2606:4700::1" => Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) }),
+            "8.8.8.8" => Box::pin(std::future::pending()),
+            "9.9.9.9" => Box::pin(TcpStream::connect(vendor)),
+            other => panic!("{other} was dialled"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_dead_address_of_a_host_does_not_hide_its_others() {
+    let vendor = Vendor::answering(&[OK]).await;
+    let here = SocketAddr::from(([127, 0, 0, 1], vendor.port));
+    let mut config = EgressConfig::new("s".into());
+    config.retry.tries = 1;
+    let egress = Egress::on(config, Arc::new(Addresses(here))).expect("an egress");
+    let http = egress.http(Scope::new("Vendor"));
+    let socket = http.connect("sftp", "files.test", 22).await.expect("a connection");
+    assert_eq!(socket.peer_addr().expect("a peer"), here);
+}

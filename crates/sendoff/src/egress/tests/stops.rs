@@ -113,13 +113,16 @@ async fn while_the_answer_is_read_and_while_a_retry_is_waited_for() {
     stop.stop(Reason::Draining);
     assert_eq!(stream.next().await.expect("an end").expect_err("stopped").class(), Class::Hub);
 
-    let busy = "HTTP/1.1 429 x\r\nRetry-After: 250\r\nContent-Length: 0\r\n\r\n";
+    let busy =
+        "HTTP/1.1 429 x\r\nRetry-After: 250\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let vendor = Vendor::new(move |_, mut socket| {
         let tell = tell.clone();
         async move {
             read_request(&mut socket).await;
-            say(&mut socket, busy).await;
+            socket.write_all(busy.as_bytes()).await.expect("said");
+            // The client hangs up when it has read the answer.
+            let _ = socket.read(&mut [0]).await;
             let _ = tell.send(());
         }
     })
@@ -174,13 +177,13 @@ async fn silence_ends_a_call_and_says_whether_it_may_have_arrived() {
 async fn a_slow_source_is_not_the_vendors_silence() {
     let vendor = Vendor::answering(&[OK]).await;
     let http = vendor
-        .http_with(|config| config.idle_timeout = Duration::from_millis(40), Scope::new("Vendor"));
+        .http_with(|config| config.idle_timeout = Duration::from_millis(400), Scope::new("Vendor"));
     let body = stream::unfold(0, |n| async move {
         // The slowness is what is tested.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        (n < 3).then(|| (Ok(Bytes::from_static(b"x")), n + 1))
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        (n < 2).then(|| (Ok(Bytes::from_static(b"x")), n + 1))
     });
-    let call = http.post(URL).body(ByteStream::new(body)).idle_timeout(Duration::from_millis(40));
+    let call = http.post(URL).body(ByteStream::new(body)).idle_timeout(Duration::from_millis(400));
     let reply = call.send().await.expect("an answer");
     assert_eq!(reply.status().as_u16(), 200);
 }
