@@ -22,8 +22,10 @@ mod tls;
 mod words;
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests play the network")]
 mod guard_tests;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests play the network")]
 mod tests;
 
 use std::borrow::Cow;
