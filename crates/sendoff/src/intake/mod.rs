@@ -8,8 +8,6 @@ mod base64;
 mod body;
 mod live;
 mod refusal;
-#[cfg(test)]
-mod tests;
 mod tokenizer;
 
 use std::collections::VecDeque;
