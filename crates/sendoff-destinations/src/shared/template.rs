@@ -1,0 +1,182 @@
+//! Names made of placeholders: `orders {date:%Y-%m-%d}.{ext}`.
+
+use std::sync::LazyLock;
+
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::{Timestamp, Zoned};
+use uuid::Uuid;
+
+/// The longest name that a template may give, in bytes. Object stores take 1,024, file systems
+/// 4,096.
+pub(super) const LONGEST: usize = 4096;
+
+/// The longest text that Looker's title may put into a name, in bytes: file systems allow 255 for
+/// a whole segment.
+const LONGEST_VALUE: usize = 200;
+
+const KNOWN: &str = "{title}, {date}, {date:%Y-%m-%d}, {time}, {ts}, {uuid}, {ext}, {format}, \
+                     {plan_id}, {instance}";
+
+/// The zones that come with the program: the machine may have none, and reading its files would
+/// block.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// What placeholders stand for. Everything comes from outside, so that expansion is a pure
+/// function.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub(super) title: Option<String>,
+    pub(super) plan_id: Option<String>,
+    pub(super) instance: Option<String>,
+    pub(super) format: Option<&'static str>,
+    pub(super) extension: Option<String>,
+    /// The delivery's time in the query's time zone, or in UTC.
+    pub(super) now: Zoned,
+    pub(super) uuid: Uuid,
+}
+
+/// The time zone called `name`.
+pub(super) fn zone(name: &str) -> Option<TimeZone> {
+    if name.eq_ignore_ascii_case("utc") { Some(TimeZone::UTC) } else { ZONES.get(name).ok() }
+}
+
+impl Facts {
+    pub(super) fn title(&self) -> Option<String> {
+        self.title.as_deref().map(plain).filter(|title| !title.is_empty())
+    }
+
+    /// The name for data that nobody named, the same as the reference hub's.
+    pub(super) fn nameless(now: Timestamp) -> String {
+        format!("looker_file_{}", now.as_millisecond())
+    }
+}
+
+/// `template` with its placeholders replaced. `{{` and `}}` stand for the braces themselves.
+///
+/// Takes time linear in the template, and gives at most 4 KiB.
+///
+/// # Errors
+/// A sentence for the person who wrote the template.
+pub(super) fn expand(template: &str, facts: &Facts) -> Result<String, String> {
+    let mut out = Bounded::default();
+    let mut rest = template;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, brace) = rest.split_at(at);
+        out.push(before)?;
+        rest = if let Some(after) = brace.strip_prefix("{{") {
+            out.push("{")?;
+            after
+        } else if let Some(after) = brace.strip_prefix("}}").or(brace.strip_prefix('}')) {
+            out.push("}")?;
+            after
+        } else {
+            // A "{" stands here: neither of the others did.
+            let inside = brace.get(1..).unwrap_or_default();
+            let (name, after) = inside.split_once('}').ok_or_else(|| {
+                "A \"{\" has no \"}\" behind it. Write {{ for the brace itself.".to_owned()
+            })?;
+            placeholder(name, facts, &mut out)?;
+            after
+        };
+    }
+    out.push(rest)?;
+    Ok(out.0)
+}
+
+fn placeholder(name: &str, facts: &Facts, out: &mut Bounded) -> Result<(), String> {
+    let (key, pattern) = match name.find([':', '@']) {
+        Some(at) => name.split_at(at),
+        None => (name, ""),
+    };
+    match key {
+        "date" => return time(pattern, "%Y-%m-%d", facts, out),
+        "time" => return time(pattern, "%H-%M-%S", facts, out),
+        _ if !pattern.is_empty() => {}
+        "ts" => return out.push(&facts.now.timestamp().as_millisecond().to_string()),
+        "uuid" => return out.push(&facts.uuid.to_string()),
+        "title" => {
+            let title = facts.title();
+            return out.push(&title.unwrap_or_else(|| Facts::nameless(facts.now.timestamp())));
+        }
+        "ext" => return out.push(&plain(facts.extension.as_deref().unwrap_or("data"))),
+        "format" => {
+            let format = facts.format.or(facts.extension.as_deref());
+            return out.push(&plain(format.unwrap_or("data")));
+        }
+        // Data sent by hand has no plan.
+        "plan_id" => return out.push(&plain(facts.plan_id.as_deref().unwrap_or("manual"))),
+        "instance" => return out.push(&plain(facts.instance.as_deref().unwrap_or("looker"))),
+        _ => {}
+    }
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    Err(format!("{{{shown}}} is no placeholder. There are {KNOWN}; write {{{{ for a brace itself."))
+}
+
+/// `pattern` is empty, or `:%H`, `@Europe/Berlin`, `:%H@Europe/Berlin`.
+fn time(pattern: &str, default: &str, facts: &Facts, out: &mut Bounded) -> Result<(), String> {
+    let (format, place) = match pattern.rsplit_once('@') {
+        Some((format, place)) => (format, Some(place)),
+        None => (pattern, None),
+    };
+    let format = format.strip_prefix(':').filter(|format| !format.is_empty()).unwrap_or(default);
+    let moment = match place {
+        None => facts.now.clone(),
+        Some(place) => facts.now.with_time_zone(zone(place).ok_or_else(|| {
+            let shown: String = place.chars().filter(|c| !c.is_control()).take(40).collect();
+            format!("\"{shown}\" is no time zone. Name one such as Europe/Berlin or UTC.")
+        })?),
+    };
+    BrokenDownTime::from(&moment).format(format, &mut *out).map_err(|_| {
+        let shown: String = format.chars().filter(|c| !c.is_control()).take(40).collect();
+        format!(
+            "The date format \"{shown}\" is not understood. It is made of %Y, %m, %d, %H, %M, %S \
+             and the like."
+        )
+    })
+}
+
+/// A value as one piece of a name: without what file systems treat as syntax, such as `/`.
+///
+/// The list is the one of the reference hub's sanitize-filename: `/ ? < > \ : * | "`, control
+/// characters, names of dots alone, and spaces and dots at the end.
+pub(super) fn plain(value: &str) -> String {
+    let kept = value.chars().filter(|c| {
+        !c.is_control()
+            && !is_disguise(*c)
+            && !matches!(c, '/' | '?' | '<' | '>' | '\\' | ':' | '*' | '|' | '"')
+    });
+    let mut text = String::with_capacity(value.len().min(LONGEST_VALUE));
+    for c in kept {
+        if text.len() + c.len_utf8() > LONGEST_VALUE {
+            break;
+        }
+        text.push(c);
+    }
+    text.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
+}
+
+/// Characters that make a name look like another one: line separators and changes of direction.
+pub(super) fn is_disguise(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Text of at most [`LONGEST`] bytes.
+#[derive(Default)]
+struct Bounded(String);
+
+impl Bounded {
+    fn push(&mut self, text: &str) -> Result<(), String> {
+        if self.0.len() + text.len() > LONGEST {
+            return Err(format!("The name becomes longer than {LONGEST} bytes."));
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
+impl jiff::fmt::Write for &mut Bounded {
+    fn write_str(&mut self, text: &str) -> Result<(), jiff::Error> {
+        self.push(text).map_err(|message| jiff::Error::from_args(format_args!("{message}")))
+    }
+}
