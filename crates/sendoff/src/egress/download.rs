@@ -24,7 +24,9 @@ impl Egress {
             Error::looker(format!("Looker's download_url cannot be called: {fault}"))
         })?;
         let idle = self.inner.idle_timeout;
-        let attempt = Attempt { egress: &self.inner, peer: &peer, stop, until: None, idle };
+        // Looker runs the query only now, and answers when its first rows are there.
+        let wait = self.inner.download_wait.max(idle);
+        let attempt = Attempt { egress: &self.inner, peer: &peer, stop, until: None, idle: wait };
         let answer = Box::pin(attempt.run(&Method::GET, &target, HeaderMap::new(), Body::Empty))
             .await
             .map_err(|failure| failure.error)?;
