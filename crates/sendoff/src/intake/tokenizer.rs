@@ -9,6 +9,8 @@
 //! be written as UTF-8), and depth and the size of small members are limited. Names within small
 //! members may repeat, and numbers may have any size: what a reader makes of them is its matter.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle;
 mod text;
 mod value;
 

@@ -140,7 +140,9 @@ impl Value {
                 (Some(Container::Array), b',') => State::Value,
                 (Some(Container::Object), b',') => State::Name,
                 (Some(Container::Array), b']') | (Some(Container::Object), b'}') => self.close(),
-                (Some(Container::Array), _) => return Err(What::Expected("',' or ']'")),
+                (Some(Container::Array), _) => {
+                    return Err(What::Expected("',' or ']' after an array's item"));
+                }
                 _ => return Err(What::Expected(super::COMMA_OR_BRACE)),
             },
             (State::FirstName, _) => return Err(What::Expected(super::NAME_OR_BRACE)),
