@@ -1,0 +1,199 @@
+//! Amazon S3: the result becomes one object in a bucket.
+
+use sendoff::prelude::*;
+use sendoff::{Commit, Repeatable};
+
+use crate::shared::aws::{self, Keys, Role};
+use crate::shared::file_options::FileOptions;
+use crate::shared::s3::{self, Endpoint, Order, S3, Vendor};
+
+#[cfg(feature = "fakes")]
+pub(crate) mod fake;
+
+/// The action; see its spec.
+pub(crate) struct AmazonS3;
+
+const AMAZON: Vendor = Vendor {
+    name: "Amazon S3",
+    bucket: "bucket",
+    domain: |region| format!("s3.{region}.{}", suffix(region)),
+    conditional: true,
+};
+
+/// China has a domain of its own.
+fn suffix(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+#[derive(Fields)]
+#[allow(rustdoc::bare_urls, reason = "the reference's text, which Looker shows as it is")]
+pub(crate) struct Settings {
+    /// Your access key for S3.
+    #[field(label = "Access Key")]
+    access_key_id: Secret,
+    /// Your secret key for S3.
+    #[field(label = "Secret Key")]
+    secret_access_key: Secret,
+    /// S3 Region e.g. us-east-1, us-west-1, ap-south-1 from
+    /// http://docs.aws.amazon.com/general/latest/gr/rande.html#s3_region.
+    region: String,
+    /// Only for temporary keys: the token that belongs to them.
+    session_token: Option<Secret>,
+    /// A role to take on with the keys (STS AssumeRole), such as
+    /// arn:aws:iam::123456789012:role/looker. Leave empty to use the keys themselves.
+    #[field(label = "Role ARN")]
+    role_arn: Option<String>,
+    /// The external id that the role asks for, if it does.
+    #[field(label = "External ID")]
+    external_id: Option<String>,
+    /// Another server that speaks S3, such as https://minio.example.com:9000. Leave empty for
+    /// Amazon.
+    endpoint: Option<String>,
+    /// Enter yes if that server wants the bucket in the path and not in the host name.
+    force_path_style: bool,
+    /// The bucket that the form shows first.
+    default_bucket: Option<String>,
+}
+
+#[derive(Fields)]
+pub(crate) struct Form {
+    /// The bucket; a folder may follow after a slash.
+    bucket: String,
+    #[field(flatten)]
+    file: FileOptions,
+    /// Leave empty for the bucket's own.
+    storage_class: Option<StorageClass>,
+    /// How S3 encrypts the object. Leave empty for the bucket's own way.
+    #[field(label = "Encryption")]
+    sse: Option<Encryption>,
+    /// The KMS key, for encryption by a key of your own.
+    #[field(label = "KMS Key ID")]
+    sse_kms_key_id: Option<String>,
+    /// Who else may read. Leave empty for buckets that know no ACLs, as new ones do.
+    #[field(label = "ACL")]
+    acl: Option<Acl>,
+    /// Compress the file and add .gz to its name.
+    gzip: bool,
+}
+
+#[derive(Choice, Clone, Copy, PartialEq)]
+#[allow(clippy::upper_case_acronyms, reason = "as the vendor writes them")]
+pub(crate) enum StorageClass {
+    #[choice(name = "STANDARD", label = "Standard")]
+    Standard,
+    #[choice(name = "INTELLIGENT_TIERING", label = "Intelligent-Tiering")]
+    IntelligentTiering,
+    #[choice(name = "STANDARD_IA", label = "Standard-IA")]
+    StandardIa,
+    #[choice(name = "ONEZONE_IA", label = "One Zone-IA")]
+    OneZoneIa,
+    #[choice(name = "GLACIER_IR", label = "Glacier Instant Retrieval")]
+    GlacierIr,
+    #[choice(name = "GLACIER", label = "Glacier Flexible Retrieval")]
+    Glacier,
+    #[choice(name = "DEEP_ARCHIVE", label = "Glacier Deep Archive")]
+    DeepArchive,
+}
+
+#[derive(Choice, Clone, Copy, PartialEq)]
+pub(crate) enum Encryption {
+    #[choice(name = "AES256", label = "S3 managed key (AES256)")]
+    Aes256,
+    #[choice(name = "aws:kms", label = "KMS key")]
+    Kms,
+}
+
+#[derive(Choice, Clone, Copy, PartialEq)]
+pub(crate) enum Acl {
+    #[choice(name = "private", label = "Private")]
+    Private,
+    #[choice(name = "bucket-owner-full-control", label = "Bucket owner has full control")]
+    BucketOwner,
+    #[choice(name = "authenticated-read", label = "Every AWS user may read")]
+    AuthenticatedRead,
+    #[choice(name = "public-read", label = "Everyone may read")]
+    PublicRead,
+}
+
+impl Action for AmazonS3 {
+    type Settings = Settings;
+    type Form = Form;
+
+    const SPEC: Spec = Spec::new("amazon_s3", "Amazon S3")
+        .description("Write data files to an S3 bucket.")
+        .accepts(&[Dashboard, Query])
+        .streaming()
+        .svg(include_bytes!("icon.svg"))
+        .vendor_docs("https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html")
+        .delivery(Repeatable::Parts, Commit::FinalStep, true);
+
+    async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
+        let s3 = client(cx).await?;
+        s3.offer_buckets(&mut form.bucket, cx.settings.default_bucket.as_deref()).await
+    }
+
+    fn lane(&self, settings: &Settings, _: &Form) -> String {
+        let host = settings.endpoint.as_deref().unwrap_or(&settings.region);
+        format!("amazon_s3 {}", host.trim())
+    }
+
+    async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
+        let path = form.file.target(cx, &data)?;
+        let headers = form.headers(data.media_type());
+        let data = data.open().await?;
+        let s3 = client(cx).await?;
+        let order = Order {
+            bucket: &form.bucket,
+            path,
+            if_exists: form.file.if_exists(),
+            gzip: form.gzip,
+            headers,
+        };
+        s3::deliver(cx, &s3, order, data).await
+    }
+}
+
+impl Form {
+    fn headers(&self, media_type: &str) -> Vec<(&'static str, String)> {
+        let media_type = if self.gzip { "application/gzip" } else { media_type };
+        let chosen = [
+            ("content-type", Some(media_type)),
+            ("x-amz-storage-class", name_of(self.storage_class)),
+            ("x-amz-server-side-encryption", name_of(self.sse)),
+            ("x-amz-server-side-encryption-aws-kms-key-id", self.sse_kms_key_id.as_deref()),
+            ("x-amz-acl", name_of(self.acl)),
+        ];
+        let chosen = chosen.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        chosen.map(|(name, value)| (name, value.trim().to_owned())).collect()
+    }
+}
+
+fn name_of<C: Choice + PartialEq>(chosen: Option<C>) -> Option<&'static str> {
+    let all = C::ALL.iter();
+    chosen.and_then(|chosen| all.into_iter().find(|(each, ..)| *each == chosen).map(|each| each.1))
+}
+
+async fn client(cx: &Context<Settings>) -> Result<S3> {
+    let settings = &cx.settings;
+    let region = aws::region(&settings.region)?;
+    let endpoint = Endpoint::parse(settings.endpoint.as_deref(), settings.force_path_style)?;
+    let keys = Keys {
+        id: settings.access_key_id.clone(),
+        secret: settings.secret_access_key.clone(),
+        token: settings.session_token.clone(),
+    };
+    let keys = match &settings.role_arn {
+        None => keys,
+        Some(arn) => {
+            let amazon = format!("sts.{region}.{}", suffix(&region));
+            // Other servers offer roles at the same address, as MinIO does.
+            let at = match &endpoint {
+                Endpoint::Vendor => ("https", amazon.as_str()),
+                Endpoint::Other { scheme, host, .. } => (scheme.as_str(), host.as_str()),
+            };
+            let external_id = settings.external_id.as_deref();
+            aws::assume(cx.http(), &keys, &region, Role { arn, external_id, endpoint: at }).await?
+        }
+    };
+    Ok(S3::new(cx, &AMAZON, keys, region, endpoint))
+}

@@ -1,0 +1,1 @@
+//! Tests of cutting, naming and of the way an upload ends.
