@@ -99,9 +99,11 @@ impl std::fmt::Debug for Answer {
     }
 }
 
+pub(super) const JSON: &str = "application/json; charset=utf-8";
+
 /// A JSON response.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Answer> {
-    typed(status, "application/json; charset=utf-8", to_json(value))
+    typed(status, JSON, to_json(value))
 }
 
 /// The failure of a request that no action was reached by: the reference hub's shape (protocol
@@ -121,7 +123,7 @@ pub(super) fn typed(
 
 /// A 200 whose JSON is still being worked on.
 pub(super) fn streaming(answer: Answer) -> Response<Answer> {
-    respond(StatusCode::OK, "application/json; charset=utf-8", answer)
+    respond(StatusCode::OK, JSON, answer)
 }
 
 fn respond(status: StatusCode, media_type: &'static str, body: Answer) -> Response<Answer> {

@@ -152,6 +152,7 @@ impl Builder {
                 egress: Egress::new(egress)?,
                 room: SpoolRoom::new(self.spool)?,
                 settings: self.settings,
+                written: Default::default(),
             }),
         })
     }

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
 
-use super::answer::{Answer, json, streaming, to_json, typed};
+use super::answer::{Answer, JSON, json, streaming, to_json, typed};
 use super::delivery::{Caller, Delivery, Ended};
 use super::{Inner, outcome};
 use crate::fields::Values;
@@ -111,7 +111,7 @@ pub(super) fn unreadable(refusal: &Refusal) -> Response<Answer> {
     let body = serde_json::json!({
         "success": false, "error": message, "looker": executed.looker,
     });
-    let mut response = typed(status, "application/json; charset=utf-8", to_json(&body));
+    let mut response = typed(status, JSON, to_json(&body));
     // What is left of the body is not read, so the connection cannot serve another request.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response

@@ -1,5 +1,8 @@
 //! The list of actions, and one of them.
 
+use std::sync::Mutex;
+
+use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
@@ -7,25 +10,56 @@ use sendoff_protocol as wire;
 use sendoff_protocol::LookerVersion;
 
 use super::Inner;
-use super::answer::{Answer, json};
+use super::answer::{Answer, JSON, json, to_json, typed};
 use super::auth::Grant;
 use crate::action::AnyAction;
 use crate::spec::{Download, Icon, Spec};
+
+/// List answers as they were last written. They hold every icon, and Looker asks often.
+#[derive(Debug, Default)]
+pub(super) struct Written(Mutex<Vec<(Key, Bytes)>>);
+
+/// What a list answer depends on: the base URL, and which actions are shown.
+type Key = (String, Vec<bool>);
+
+/// More than a hub has addresses and its Lookers have versions; the base URL may come from a
+/// header, so there must be a bound.
+const KEPT: usize = 16;
+
+impl Written {
+    fn get_or(&self, key: Key, write: impl FnOnce() -> Bytes) -> Bytes {
+        let lock = || self.0.lock().unwrap_or_else(|poison| poison.into_inner());
+        if let Some((_, bytes)) = lock().iter().find(|(known, _)| *known == key) {
+            return bytes.clone();
+        }
+        let bytes = write();
+        let mut kept = lock();
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push((key, bytes.clone()));
+        bytes
+    }
+}
 
 /// Every action that the caller may use and its Looker is new enough for.
 pub(super) fn all(hub: &Inner, parts: &Parts, grant: &Grant) -> Response<Answer> {
     let base = base_url(hub, parts);
     let version = looker_version(&parts.headers);
-    let shown = hub.actions.iter().filter(|action| {
+    let shown = hub.actions.iter().map(|action| {
         let spec = action.spec();
         // Without a version there is nothing to filter by. Protocol fact B.
         grant.allows(spec.name) && version.is_none_or(|version| version >= spec.minimum_looker)
     });
-    let listing = wire::Listing {
-        label: Some(hub.label.clone()),
-        integrations: shown.map(|action| definition(action.as_ref(), &base)).collect(),
-    };
-    json(StatusCode::OK, &listing)
+    let shown: Vec<bool> = shown.collect();
+    let bytes = hub.written.get_or((base.clone(), shown.clone()), || {
+        let shown = hub.actions.iter().zip(&shown).filter(|(_, shown)| **shown);
+        to_json(&wire::Listing {
+            label: Some(hub.label.clone()),
+            integrations: shown.map(|(action, _)| definition(action.as_ref(), &base)).collect(),
+        })
+    });
+    typed(StatusCode::OK, JSON, bytes)
 }
 
 /// One action's definition.

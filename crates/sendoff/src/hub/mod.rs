@@ -69,6 +69,7 @@ struct Inner {
     egress: Egress,
     room: SpoolRoom,
     settings: Vec<(String, Values)>,
+    written: listing::Written,
 }
 
 /// What one delivery may take, and how many there may be.
