@@ -8,6 +8,9 @@ use super::{Malformed, What};
 /// Room that a run of eight bytes and the end of an escape cut by the chunk's edge may need more.
 const SLACK: usize = 16;
 
+/// How many times eight bytes of a run are copied before the rest is searched as a whole.
+const SHORT_RUN: usize = 2;
+
 /// The inside of one JSON string, from after the opening quote to the closing one.
 #[derive(Debug, Default)]
 pub(super) struct Text {
@@ -178,12 +181,14 @@ fn simple(letter: u8) -> Option<u8> {
     })
 }
 
-/// Copies bytes up to the next quote or backslash, eight at a time, and gives both new positions.
+/// Copies bytes up to the next quote or backslash, and gives both new positions.
 ///
 /// Escapes come every few bytes in JSON within JSON, where a `memchr` and a `memcpy` for each run
-/// would cost more than the run. `to` has at least [`SLACK`] bytes more than `from`.
+/// would cost more than the run; so a run begins eight bytes at a time. `to` has at least
+/// [`SLACK`] bytes more than `from`.
 fn copy_run(from: &[u8], mut read: usize, to: &mut [u8], mut written: usize) -> (usize, usize) {
-    while let Some(run) = from.get(read..).and_then(<[u8]>::first_chunk::<8>) {
+    for _ in 0..SHORT_RUN {
+        let Some(run) = from.get(read..).and_then(<[u8]>::first_chunk::<8>) else { break };
         let Some(out) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<8>) else { break };
         *out = *run;
         let word = u64::from_le_bytes(*run);
@@ -195,14 +200,10 @@ fn copy_run(from: &[u8], mut read: usize, to: &mut [u8], mut written: usize) -> 
             return (read, written);
         }
     }
-    while let Some(&byte) = from.get(read) {
-        if byte == b'"' || byte == b'\\' {
-            break;
-        }
-        to[written] = byte;
-        (read, written) = (read + 1, written + 1);
-    }
-    (read, written)
+    let rest = &from[read..];
+    let run = &rest[..memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
+    to[written..written + run.len()].copy_from_slice(run);
+    (read + run.len(), written + run.len())
 }
 
 /// Checks UTF-8 that comes in pieces.
