@@ -23,7 +23,7 @@ const MIB: usize = 1024 * 1024;
 
 /// A part is kept until the store has confirmed it, so that it can be sent again, and the next
 /// one fills meanwhile. Parts grow with the data, yet only so far that one delivery never holds
-/// more than 40 MiB: 10,000 parts then carry 171 GiB. The vendors' own limits (48.8 TiB) would
+/// more than 40 MiB: 10,000 parts then carry 170 GiB. The vendors' own limits (48.8 TiB) would
 /// need parts of 5 GiB.
 const fn part_size(number: usize) -> usize {
     match number {
@@ -144,13 +144,15 @@ async fn send_parts<U: Upload>(
                     U::MOST_PARTS
                 )));
             }
-            flying.push(async move { (number, store.part(upload, number, part).await) });
+            let bytes = part.bytes.clone();
+            flying.push(async move { (number, store.part(upload, number, part).await, bytes) });
         }
         let size = part_size(names.len() + 1);
         tokio::select! {
-            Some((number, name)) = flying.next(), if !flying.is_empty() => {
+            Some((number, name, bytes)) = flying.next(), if !flying.is_empty() => {
                 // Each number was pushed above before its future was made.
                 names[number - 1] = name?;
+                parts.recycle(bytes);
             }
             part = parts.next(size), if more && filled.is_none() => {
                 filled = part?;
@@ -243,6 +245,9 @@ struct Parts<H> {
     /// The part that fills. It stands here and not in a future, which may be dropped.
     filling: BytesMut,
     hash: H,
+    /// Memory of parts that were confirmed. Without it the allocator keeps several times what is
+    /// in use, because parts are allocated and freed on different threads.
+    spare: Vec<BytesMut>,
     ended: bool,
     total: u64,
 }
@@ -254,6 +259,7 @@ impl<H: Digest> Parts<H> {
             held: Bytes::new(),
             filling: BytesMut::new(),
             hash: H::new(),
+            spare: Vec::new(),
             ended: false,
             total: 0,
         }
@@ -263,7 +269,7 @@ impl<H: Digest> Parts<H> {
     async fn next(&mut self, size: usize) -> Result<Option<Part>> {
         while self.filling.len() < size && !self.at_end().await? {
             if self.filling.capacity() == 0 {
-                self.filling = BytesMut::with_capacity(size);
+                self.filling = self.memory(size);
             }
             let room = size - self.filling.len();
             let piece = self.held.split_to(room.min(self.held.len()));
@@ -277,6 +283,23 @@ impl<H: Digest> Parts<H> {
         self.total += bytes.len() as u64;
         let hash = std::mem::replace(&mut self.hash, H::new()).finalize().to_vec();
         Ok(Some(Part { bytes, hash }))
+    }
+
+    fn memory(&mut self, size: usize) -> BytesMut {
+        match self.spare.pop() {
+            Some(mut spare) if spare.capacity() >= size => {
+                spare.clear();
+                spare
+            }
+            _ => BytesMut::with_capacity(size),
+        }
+    }
+
+    /// Takes back the memory of a part that nobody reads any more.
+    fn recycle(&mut self, bytes: Bytes) {
+        if let Ok(memory) = bytes.try_into_mut() {
+            self.spare.push(memory);
+        }
     }
 
     /// Whether nothing is left, which may have to be waited for. Cancellation safe.
