@@ -47,6 +47,16 @@ impl Server {
         Ok(Self { child, address })
     }
 
+    /// The processor time taken so far. Unlike a rate, it hardly depends on what else runs.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // After the name, which may hold blanks, `utime` and `stime` are the 12th and 13th.
+        let (_, fields) = stat.rsplit_once(')').context("the kernel does not say")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks = ticks.sum::<std::result::Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second()))
+    }
+
     pub(crate) fn memory(&self) -> Result<Memory> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let field = |name: &str| {

@@ -161,6 +161,7 @@ impl Bench {
             theirs.push(pushed(discard.address, &head("/", "-"), &push).await?);
         }
         let growth = hub.server.memory()?.peak.saturating_sub(before);
+        note_processor_time(&[("hub", &hub.server), ("yardstick", &discard)], &ours, push.decoded)?;
         Ok(through(figure, median(&mut ours), ("hyper", median(&mut theirs)), growth, must))
     }
 
@@ -193,6 +194,7 @@ impl Bench {
             }
         }
         let growth = hub.server.memory()?.peak.saturating_sub(before);
+        note_processor_time(&[("hub", &hub.server), ("yardstick", &proxy)], &ours, bytes)?;
         let theirs = ("hyper proxy", median(&mut theirs));
         Ok(through(Figure::Download, median(&mut ours), theirs, growth, 0.5))
     }
@@ -263,6 +265,16 @@ impl Bench {
             ok: delivered == DELIVERIES && whole && peak <= 256.0,
         })
     }
+}
+
+/// On stderr: it says on a busy machine what a rate cannot.
+fn note_processor_time(servers: &[(&str, &Server)], rounds: &[f64], bytes: u64) -> Result<()> {
+    let gigabytes = bytes as f64 * rounds.len() as f64 / 1e9;
+    for (name, server) in servers {
+        let seconds = server.processor_time()?.as_secs_f64() / gigabytes;
+        eprintln!("  {name}: {seconds:.2} s of processor time per GB");
+    }
+    Ok(())
 }
 
 /// The form answers of the `webhook` action.

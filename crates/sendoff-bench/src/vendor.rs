@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use memchr::memmem;
+use rustix::net::RecvFlags;
 
 use crate::body::{csv_rows, framed};
 
@@ -48,7 +49,7 @@ enum Framing {
 
 fn connection(mut socket: TcpStream, slow: bool, total: &Total, chunk: &[u8]) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let mut buffer = vec![0; if slow { 64 * 1024 } else { 512 * 1024 }];
+    let mut buffer = vec![0; if slow { 64 * 1024 } else { 4 * 1024 * 1024 }];
     loop {
         let mut filled = 0;
         let end = loop {
@@ -100,7 +101,11 @@ fn framing(head: &str) -> Framing {
     Framing::Length(0)
 }
 
-/// Reads to the end of the body; how many bytes it had, chunk sizes included.
+/// The end of a chunked body. Nothing follows a request before its answer, so when these are the
+/// last bytes there, the body is over.
+const LAST: &[u8] = b"0\r\n\r\n";
+
+/// Throws the rest of the body away; how many bytes it had, chunk sizes included.
 fn discard(
     socket: &mut TcpStream,
     buffer: &mut [u8],
@@ -109,35 +114,53 @@ fn discard(
     framing: Framing,
     slow: bool,
 ) -> io::Result<u64> {
-    const LAST: &[u8] = b"0\r\n\r\n";
     let mut seen = (filled - head) as u64;
-    // The last bytes of the body so far: the end mark may come in two reads.
-    let mut tail = Vec::with_capacity(2 * LAST.len());
-    let mut keep = |bytes: &[u8]| {
-        tail.extend_from_slice(&bytes[bytes.len().saturating_sub(LAST.len())..]);
-        let surplus = tail.len().saturating_sub(LAST.len());
-        tail.drain(..surplus);
-        tail == LAST
-    };
-    let mut ended = keep(&buffer[head..filled]);
+    let mut tail = Tail::default();
+    tail.keep(&buffer[head..filled]);
     loop {
-        // Nothing follows a request before its answer, so the mark at the end of a read is the end.
         let done = match framing {
             Framing::Length(length) => seen >= length,
-            Framing::Chunked => ended,
+            Framing::Chunked => tail.0 == LAST,
         };
         if done {
             return Ok(seen);
         }
         if slow {
             std::thread::sleep(Duration::from_millis(20));
+        } else {
+            seen += drop_waiting(socket, buffer)?;
         }
-        let read = socket.read(buffer)?;
+        let most = if slow { buffer.len() } else { LAST.len() };
+        let read = socket.read(&mut buffer[..most])?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         seen += read as u64;
-        ended = keep(&buffer[..read]);
+        tail.keep(&buffer[..read]);
+    }
+}
+
+/// Discards what waits in the socket, but for as many bytes as the end mark has. The kernel does
+/// not copy what is discarded: a real vendor's work is not done on the hub's machine either.
+fn drop_waiting(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<u64> {
+    let waiting = usize::try_from(rustix::io::ioctl_fionread(socket)?).unwrap_or(0);
+    let most = waiting.saturating_sub(LAST.len()).min(buffer.len());
+    if most == 0 {
+        return Ok(0);
+    }
+    let (_, dropped) = rustix::net::recv(socket, &mut buffer[..most], RecvFlags::TRUNC)?;
+    Ok(dropped as u64)
+}
+
+/// The last bytes of the body so far: the end mark may come in two reads.
+#[derive(Default)]
+struct Tail(Vec<u8>);
+
+impl Tail {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(&bytes[bytes.len().saturating_sub(LAST.len())..]);
+        let surplus = self.0.len().saturating_sub(LAST.len());
+        self.0.drain(..surplus);
     }
 }
 
