@@ -1,0 +1,109 @@
+//! A stand-in for one vendor: it plays the happy path and keeps the ledger of what arrived.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use crate::{ByteStream, Error, Values};
+
+/// A stand-in for one vendor.
+///
+/// It plays the happy path only: refusals, cuts and stalls are injected by the
+/// [suite](super::suite). What the vendor would refuse as malformed it refuses too. Each fake
+/// begins with the vendor's page that it was written from, and the date.
+pub trait Fake: Send + Sync + 'static {
+    /// The vendor's origins that lead here: `https://hooks.zapier.com`,
+    /// `https://*.amazonaws.com`, `sftp://files.example:22`. Empty when no network is reached.
+    fn origins(&self) -> Vec<String>;
+
+    /// Settings with which a delivery succeeds. Every secret in them is a text of its own of at
+    /// least 16 characters, which the suite looks for where it must not stand.
+    fn settings(&self) -> Values;
+
+    /// Form answers with which a delivery succeeds.
+    fn answers(&self) -> Values;
+
+    /// Answers one HTTP request. The body is a stream: count it and hash it, keep none of it. If
+    /// it ends with an error, nothing of the request may stay as if it were whole.
+    fn handle(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Bytes>> {
+        let _ = request;
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
+        Box::pin(std::future::ready(response))
+    }
+
+    /// Serves one TCP connection until it ends. Vendors of other protocols than HTTP write it; the
+    /// default speaks HTTP/1.1 and calls [`handle`](Self::handle).
+    fn serve(&self, stream: TcpStream) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let service = service_fn(async |request: Request<Incoming>| {
+                let response = self.handle(request.map(body_of)).await;
+                Ok::<_, Infallible>(response.map(Full::new))
+            });
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            let served = builder
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = served {
+                // A client may break off at any byte; that is its business.
+                tracing::trace!(%error, "a connection to the stand-in ended early");
+            }
+        })
+    }
+
+    /// What stands finished at the vendor.
+    fn objects(&self) -> BoxFuture<'_, Vec<Object>>;
+
+    /// What was begun and neither finished nor taken back: open uploads, `.part` files.
+    fn leftovers(&self) -> BoxFuture<'_, Vec<String>>;
+
+    /// How the vendor words a refusal of this status: media type and body.
+    fn refusal(&self, status: u16) -> (&'static str, String);
+
+    /// Whether this request is the step that makes the data visible: the one POST, the last call
+    /// of an upload in parts.
+    fn commits(&self, method: &Method, path_and_query: &str) -> bool;
+
+    /// Answers of status 200 to the commit that are failures all the same, if the vendor has such:
+    /// media type and body.
+    fn false_successes(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// A finished object at a stand-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Where it stands: bucket and key, path, URL.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A request's body as a stand-in reads it.
+pub(super) fn body_of(body: Incoming) -> ByteStream {
+    let len = hyper::body::Body::size_hint(&body).exact();
+    let frames = body.into_data_stream();
+    let chunks = frames
+        .map(|chunk| chunk.map_err(|error| Error::vendor("The request broke off.").cause(error)))
+        .filter(|chunk| {
+            // A `ByteStream` holds no empty chunks.
+            std::future::ready(chunk.as_ref().map_or(true, |bytes| !bytes.is_empty()))
+        });
+    let stream = ByteStream::new(chunks);
+    match len {
+        Some(len) => stream.with_len(len),
+        None => stream,
+    }
+}

@@ -1,0 +1,427 @@
+//! Looker's side of a delivery, over a real socket: lists, draws forms, sends results of any size
+//! in flat memory, and tells what it heard.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use memchr::memchr2;
+use sendoff_protocol as wire;
+use sendoff_protocol::{ActionType, WEBHOOK_ID, authorization};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tower_service::Service;
+
+use super::download::{Downloads, up_to};
+use super::expect::{Blame, Observed};
+use super::{Content, DownloadFault, Proxy};
+use crate::{Hub, Secret, Token, Values};
+
+/// An answer beyond this is not read: the hub's are a few kilobytes.
+const LONGEST_ANSWER: usize = 16 << 20;
+/// Characters of base64 between two newlines, as Looker sends it. Protocol fact C.
+const BASE64_LINE: usize = 60;
+/// The hub secret of hubs under test.
+const SECRET: &str = "the hub secret of the behaviour suite";
+
+/// A Looker in front of one hub.
+pub struct Looker {
+    proxy: Proxy,
+    token: String,
+    downloads: Downloads,
+    serving: JoinHandle<()>,
+}
+
+/// How the data reaches the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// In the request, as text or base64, whichever the format is.
+    Push,
+    /// In the request, before the form's answers, so that the hub has to keep it.
+    PushFirst,
+    /// By a URL.
+    Download,
+}
+
+/// What breaks on Looker's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookerFault {
+    /// The pushed request ends after so many bytes of data, and the connection closes.
+    BreaksOff(u64),
+    /// Nothing more of the pushed request comes after so many bytes of data.
+    Stalls(u64),
+    /// After so many bytes of data the pushed request is no JSON any more.
+    Garbage(u64),
+    /// The download's.
+    Download(DownloadFault),
+}
+
+/// One delivery to ask for.
+#[derive(Clone, Debug)]
+pub struct Shipment {
+    /// The action's name.
+    pub action: String,
+    /// What is sent.
+    pub kind: ActionType,
+    /// The settings.
+    pub settings: Values,
+    /// The form's answers.
+    pub answers: Values,
+    /// The data.
+    pub content: Option<Content>,
+    /// Its way.
+    pub by: By,
+    /// What breaks.
+    pub fault: Option<LookerFault>,
+    /// `X-Looker-Webhook-Id`.
+    pub webhook_id: String,
+}
+
+/// What Looker heard.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The HTTP status.
+    pub status: u16,
+    /// When newlines came, from the request's first byte on.
+    pub newlines: Vec<Duration>,
+    /// The answer without the newlines before it.
+    pub text: String,
+    /// The answer's envelope.
+    pub envelope: Option<wire::Outcome>,
+    /// How long it took.
+    pub after: Duration,
+}
+
+impl Heard {
+    /// What came of the delivery, by the answer's own words.
+    pub fn outcome(&self) -> Observed {
+        let Some(envelope) = &self.envelope else { return Observed::NoAnswer };
+        if envelope.success {
+            return Observed::Delivered;
+        }
+        let words = envelope.message.as_deref().unwrap_or_default();
+        let Some(error) = &envelope.error else { return Observed::NotDelivered(Blame::Hub) };
+        if error.status_code == "UNKNOWN" || words.contains("cannot be taken back") {
+            return Observed::MayHaveArrived;
+        }
+        Observed::NotDelivered(match (error.http_code, error.status_code.as_str()) {
+            (_, "DATA_LOSS") => Blame::Looker,
+            (413, "RESOURCE_EXHAUSTED") | (500, "INTERNAL") | (503, "UNAVAILABLE") => Blame::Hub,
+            _ => Blame::Vendor,
+        })
+    }
+
+    /// The sentence for the user.
+    pub fn message(&self) -> &str {
+        self.envelope.as_ref().and_then(|envelope| envelope.message.as_deref()).unwrap_or_default()
+    }
+}
+
+impl Looker {
+    /// Serves the hub that `hub` builds on a free port and stands before it. `hub` gets the
+    /// secret and the entries of the origin map that it must have.
+    ///
+    /// # Errors
+    /// The system's, when it gives no port; the hub's own.
+    pub async fn before(
+        hub: impl FnOnce(Secret, Vec<String>) -> crate::Result<Hub>,
+    ) -> io::Result<Self> {
+        let downloads = Downloads::start().await?;
+        let secret = Secret::from(SECRET);
+        let token = Token::issue(&secret, []).map_err(io::Error::other)?;
+        let hub = hub(secret, vec![downloads.origin()]).map_err(io::Error::other)?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let proxy = Proxy::to(listener.local_addr()?).await?;
+        let serving = tokio::spawn(serve(listener, hub));
+        Ok(Self { proxy, token, downloads, serving })
+    }
+
+    /// Where the hub is reached, through the proxy.
+    pub fn address(&self) -> SocketAddr {
+        self.proxy.address()
+    }
+
+    /// What stands between Looker and the hub.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// The hub token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Bytes that downloads have handed out.
+    pub fn downloaded(&self) -> u64 {
+        self.downloads.served()
+    }
+
+    /// An action's definition, as Looker gets it.
+    ///
+    /// # Errors
+    /// When the connection ends early or the answer is no JSON.
+    pub async fn definition(&self, action: &str) -> io::Result<Value> {
+        let heard = self.call(&format!("/actions/{action}"), "", empty()).await?;
+        serde_json::from_str(&heard.text).map_err(io::Error::other)
+    }
+
+    /// The form of an action, with the status.
+    ///
+    /// # Errors
+    /// When the connection ends early or the answer is no JSON.
+    pub async fn form(
+        &self,
+        action: &str,
+        settings: &Values,
+        answers: Option<&Values>,
+    ) -> io::Result<(u16, Value)> {
+        let body = json!({"type": "query", "data": settings, "form_params": answers});
+        let body = once(body.to_string());
+        let heard = self.call(&format!("/actions/{action}/form"), "", body).await?;
+        Ok((heard.status, serde_json::from_str(&heard.text).map_err(io::Error::other)?))
+    }
+
+    /// Delivers. Dropping the future hangs up.
+    ///
+    /// # Errors
+    /// When the connection ends without an answer.
+    pub async fn execute(&self, shipment: &Shipment) -> io::Result<Heard> {
+        let path = format!("/actions/{}/execute", shipment.action);
+        self.call(&path, &shipment.webhook_id, self.body(shipment)).await
+    }
+
+    async fn call(&self, path: &str, webhook_id: &str, body: Chunks) -> io::Result<Heard> {
+        let started = Instant::now();
+        let stream = TcpStream::connect(self.address()).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let mut request = Request::post(path)
+            .header(HOST, "hub.example")
+            .header(AUTHORIZATION, authorization(&self.token))
+            .header(USER_AGENT, "LookerOutgoingWebhook/26.20.1")
+            .header(CONTENT_TYPE, "application/json");
+        if !webhook_id.is_empty() {
+            request = request.header(WEBHOOK_ID, webhook_id);
+        }
+        let frames = body.map(|chunk| chunk.map(Frame::data)).boxed();
+        let request = request.body(StreamBody::new(frames)).map_err(io::Error::other)?;
+        let talk = async move {
+            let response = sender.send_request(request).await.map_err(broken)?;
+            listen(response, started).await
+        };
+        // In this future, not in a task: dropping it closes the connection.
+        let (mut connection, mut talk) = (std::pin::pin!(connection), std::pin::pin!(talk));
+        tokio::select! {
+            heard = &mut talk => heard,
+            // The answer may be complete when the connection is not well ended.
+            _ = &mut connection => talk.await,
+        }
+    }
+
+    fn body(&self, shipment: &Shipment) -> Chunks {
+        let mut plan = json!({
+            "scheduled_plan_id": 88, "title": "Orders by day", "type": "Look",
+            "url": "https://looker.example/looks/5", "query_id": "5531",
+            "filters_differ_from_look": false,
+        });
+        let mut attachment = None;
+        match (shipment.content, shipment.by) {
+            (Some(content), By::Download) => {
+                let fault = match shipment.fault {
+                    Some(LookerFault::Download(fault)) => Some(fault),
+                    _ => None,
+                };
+                plan["download_url"] = self.downloads.offer(content, fault).into();
+            }
+            (Some(content), _) => attachment = Some(attached(content, shipment.fault)),
+            (None, _) => {}
+        }
+        let data = &shipment.settings;
+        let answers = &shipment.answers;
+        let kind = shipment.kind.as_str();
+        match (attachment, shipment.by) {
+            (None, _) => once(
+                json!({"type": kind, "scheduled_plan": plan, "attachment": null, "data": data,
+                       "form_params": answers})
+                .to_string(),
+            ),
+            (Some(attachment), By::PushFirst) => {
+                let rest = json!({"type": kind, "scheduled_plan": plan, "data": data,
+                                  "form_params": answers})
+                .to_string();
+                once("{\"attachment\":")
+                    .chain(attachment)
+                    .chain(once(rest.replacen('{', ",", 1)))
+                    .boxed()
+            }
+            (Some(attachment), _) => {
+                let head = json!({"type": kind, "scheduled_plan": plan, "data": data,
+                                  "form_params": answers})
+                .to_string();
+                let head = head.strip_suffix('}').unwrap_or_default();
+                once(format!("{head},\"attachment\":")).chain(attachment).chain(once("}")).boxed()
+            }
+        }
+    }
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+type Chunks = BoxStream<'static, Result<Bytes, &'static str>>;
+
+fn empty() -> Chunks {
+    futures_util::stream::empty().boxed()
+}
+
+fn once(text: impl Into<Bytes>) -> Chunks {
+    futures_util::stream::iter([Ok(text.into())]).boxed()
+}
+
+/// The attachment as JSON.
+fn attached(content: Content, fault: Option<LookerFault>) -> Chunks {
+    let format = content.format();
+    let base64 = if format.is_binary() { ";base64" } else { "" };
+    let head = format!(
+        r#"{{"mimetype":"{}{base64}","extension":"{}","data":""#,
+        format.media_type(),
+        format.extension()
+    );
+    let (at, end): (u64, Chunks) = match fault {
+        Some(LookerFault::BreaksOff(at)) => {
+            (at, futures_util::stream::iter([Err("Looker breaks off")]).boxed())
+        }
+        Some(LookerFault::Stalls(at)) => (at, futures_util::stream::pending().boxed()),
+        Some(LookerFault::Garbage(at)) => (at, once("\\q\u{1}\"}")),
+        _ => (u64::MAX, once("\"}")),
+    };
+    let data = up_to(content, at);
+    let data: Chunks = if format.is_binary() {
+        futures_util::stream::iter(lines_of_base64(data).map(Ok)).boxed()
+    } else {
+        futures_util::stream::iter(data.map(|chunk| Ok(escaped(&chunk)))).boxed()
+    };
+    once(head).chain(data).chain(end).boxed()
+}
+
+/// As the inside of a JSON string. The content has no other characters that need it.
+fn escaped(text: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(text.len() + text.len() / 16 + 8);
+    let mut rest = text;
+    while let Some(at) = memchr2(b'\n', b'"', rest) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(if rest[at] == b'\n' { b"\\n" } else { b"\\\"" });
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.freeze()
+}
+
+/// Base64 with a newline, escaped, after every line.
+fn lines_of_base64(
+    chunks: impl Iterator<Item = Bytes> + Send,
+) -> impl Iterator<Item = Bytes> + Send {
+    const BYTES: usize = BASE64_LINE / 4 * 3;
+    let mut held = BytesMut::new();
+    let mut chunks = chunks.fuse();
+    std::iter::from_fn(move || {
+        let chunk = chunks.next();
+        let ended = chunk.is_none();
+        held.extend_from_slice(&chunk.unwrap_or_default());
+        let take = if ended { held.len() } else { held.len() - held.len() % BYTES };
+        if ended && take == 0 {
+            return None;
+        }
+        let mut out = BytesMut::new();
+        for line in held.split_to(take).chunks(BYTES) {
+            out.extend_from_slice(base64_simd::STANDARD.encode_to_string(line).as_bytes());
+            out.extend_from_slice(b"\\n");
+        }
+        Some(out.freeze())
+    })
+    .filter(|chunk| !chunk.is_empty())
+}
+
+async fn listen(response: Response<Incoming>, started: Instant) -> io::Result<Heard> {
+    let status = response.status().as_u16();
+    let mut body = response.into_body();
+    let (mut newlines, mut text) = (Vec::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if text.is_empty() && data.iter().all(|byte| *byte == b'\n') {
+            newlines.extend(data.iter().map(|_| started.elapsed()));
+        } else if text.len() + data.len() <= LONGEST_ANSWER {
+            text.extend_from_slice(&data);
+        } else {
+            return Err(io::Error::other("the hub's answer does not end"));
+        }
+    }
+    let text = String::from_utf8(text).map_err(io::Error::other)?.trim_start().to_owned();
+    let envelope = serde_json::from_str::<wire::Executed>(&text).ok().map(|found| found.looker);
+    Ok(Heard { status, newlines, text, envelope, after: started.elapsed() })
+}
+
+fn broken(error: hyper::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, error)
+}
+
+async fn serve(listener: TcpListener, hub: Hub) {
+    let mut tasks = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let hub = hub.clone();
+                tasks.spawn(async move {
+                    let _ = stream.set_nodelay(true);
+                    let service = service_fn(move |request| hub.clone().call(request));
+                    let mut builder = hyper::server::conn::http1::Builder::new();
+                    let served = builder.timer(TokioTimer::new());
+                    if let Err(error) = served.serve_connection(TokioIo::new(stream), service).await
+                    {
+                        tracing::trace!(%error, "a connection from Looker ended early");
+                    }
+                });
+            }
+            Err(_) => tokio::task::yield_now().await,
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sendoff_protocol::Format;
+
+    #[tokio::test]
+    async fn what_is_pushed_reads_back_as_the_content() {
+        for format in [Format::Csv, Format::Json, Format::Xlsx] {
+            let content = Content::new(format, 70_123);
+            let json: Vec<Bytes> = attached(content, None).map(Result::unwrap).collect().await;
+            let attachment: wire::Attachment = serde_json::from_slice(&json.concat()).unwrap();
+            let text = attachment.data.unwrap().0;
+            let want: Vec<u8> = content.chunks().flatten().collect();
+            if format.is_binary() {
+                assert!(text.lines().all(|line| line.len() <= BASE64_LINE));
+                let joined = text.replace('\n', "");
+                assert_eq!(base64_simd::STANDARD.decode_to_vec(joined).unwrap(), want);
+            } else {
+                assert_eq!(text.as_bytes(), want);
+            }
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! A vendor's stand-in on a loopback port, behind the fault proxy, with the faults that only the
+//! far end of an HTTP connection can make.
+
+use std::collections::VecDeque;
+use std::error::Error as StdError;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::Either;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::fake::body_of;
+use super::{Fake, Proxy};
+use crate::{ByteStream, Error};
+
+/// More requests than this are not kept in the log.
+const LOGGED: usize = 1_000;
+
+/// Which request a fault hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The next one.
+    Any,
+    /// The next that makes the data visible, see [`Fake::commits`].
+    Commit,
+    /// The one that brings the data's last byte: so many bytes of bodies have come with it.
+    Byte(u64),
+    /// The next that carries a body of more than so many bytes, at that byte.
+    Within(u64),
+}
+
+/// What becomes of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    /// It is not carried out, but answered with this refusal, once its body was read. With
+    /// [`At::Within`], before its body was read.
+    Refuse(Refusal),
+    /// It is carried out, and the connection closed without an answer.
+    LoseAnswer,
+    /// It is carried out, and its answer breaks off in the middle of its body.
+    CutAnswer,
+    /// It is carried out, and its answer never comes.
+    Silence,
+    /// It is carried out, and its answer never ends.
+    Flood,
+}
+
+/// A refusal as HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: u16,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
+    /// The media type.
+    pub media_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+/// A fault of the vendor's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VendorFault {
+    /// Which request.
+    pub at: At,
+    /// What becomes of it.
+    pub mischief: Mischief,
+    /// Whether every such request is hit; else one is.
+    pub lasting: bool,
+}
+
+/// One request that came.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Method and path.
+    pub line: String,
+    /// Whether it makes the data visible.
+    pub commits: bool,
+    /// Whether a fault hit it.
+    pub hit: bool,
+}
+
+/// A running stand-in. It stops when it is dropped.
+pub struct Vendor {
+    proxy: Proxy,
+    stage: Arc<Stage>,
+    accepting: JoinHandle<()>,
+}
+
+struct Stage {
+    fake: Arc<dyn Fake>,
+    /// The suite speaks HTTP itself, so that it can make faults; else the fake serves connections.
+    speaks_http: bool,
+    fault: Mutex<Option<VendorFault>>,
+    seen: Mutex<VecDeque<Seen>>,
+    /// Bytes of bodies that came while a fault waits for a byte.
+    received: Arc<AtomicU64>,
+    strikes: watch::Sender<u64>,
+}
+
+impl Vendor {
+    /// Starts `fake` on a free port.
+    ///
+    /// # Errors
+    /// The system's, when it gives no port.
+    pub async fn start(fake: Arc<dyn Fake>, speaks_http: bool) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let proxy = Proxy::to(listener.local_addr()?).await?;
+        let stage = Arc::new(Stage {
+            fake,
+            speaks_http,
+            fault: Mutex::new(None),
+            seen: Mutex::new(VecDeque::new()),
+            received: Arc::default(),
+            strikes: watch::Sender::new(0),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&stage)));
+        Ok(Self { proxy, stage, accepting })
+    }
+
+    /// The entries of the origin map that lead here.
+    pub fn origins(&self) -> Vec<String> {
+        let address = self.proxy.address();
+        let entry = |origin: String| {
+            let scheme = match origin.split_once("://") {
+                Some(("https" | "http", _)) | None => "http",
+                Some((other, _)) => other,
+            };
+            format!("{origin}={scheme}://{address}")
+        };
+        self.stage.fake.origins().into_iter().map(entry).collect()
+    }
+
+    /// The stand-in itself.
+    pub fn fake(&self) -> &dyn Fake {
+        &*self.stage.fake
+    }
+
+    /// What all its connections pass through.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// Sets a fault, in place of the one before.
+    pub fn injure(&self, fault: VendorFault) {
+        *self.stage.fault() = Some(fault);
+    }
+
+    /// Removes the fault.
+    pub fn heal(&self) {
+        *self.stage.fault() = None;
+        self.proxy.heal();
+    }
+
+    /// Waits until a fault has hit a request.
+    pub async fn struck(&self) {
+        let mut strikes = self.stage.strikes.subscribe();
+        if strikes.wait_for(|times| *times > 0).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// How many requests faults have hit.
+    pub fn strikes(&self) -> u64 {
+        *self.stage.strikes.borrow()
+    }
+
+    /// The requests so far, the first 1,000 of them.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.stage.seen().iter().cloned().collect()
+    }
+}
+
+impl Drop for Vendor {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, stage: Arc<Stage>) {
+    let mut tasks = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let stage = Arc::clone(&stage);
+                tasks.spawn(async move {
+                    let _ = stream.set_nodelay(true);
+                    if stage.speaks_http {
+                        stage.serve(stream).await;
+                    } else {
+                        stage.fake.serve(stream).await;
+                    }
+                });
+            }
+            Err(_) => tokio::task::yield_now().await,
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+type Fail = Box<dyn StdError + Send + Sync>;
+type Answered = Response<StreamBody<Frames>>;
+type Frames = futures_util::stream::BoxStream<'static, std::result::Result<Frame<Bytes>, Fail>>;
+
+impl Stage {
+    fn fault(&self) -> MutexGuard<'_, Option<VendorFault>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, VecDeque<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn serve(&self, stream: TcpStream) {
+        let service = service_fn(|request| self.answer(request));
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder.timer(TokioTimer::new());
+        if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+            tracing::trace!(%error, "a connection to the stand-in ended early");
+        }
+    }
+
+    /// Takes the fault if it hits a request like this one.
+    fn take(&self, hits: impl Fn(At) -> bool) -> Option<Mischief> {
+        let mut slot = self.fault();
+        let fault = slot.as_ref().filter(|fault| hits(fault.at))?;
+        let mischief = fault.mischief.clone();
+        if !fault.lasting {
+            *slot = None;
+        }
+        drop(slot);
+        Some(mischief)
+    }
+
+    fn struck(&self, line: &str) {
+        self.strikes.send_modify(|times| *times += 1);
+        if let Some(seen) = self.seen().iter_mut().rev().find(|seen| seen.line == line) {
+            seen.hit = true;
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> std::result::Result<Answered, Fail> {
+        let line = self.log(&request);
+        let commits = self.commits(&request);
+        if let Some(mischief) = self.take(|at| at == At::Any || (at == At::Commit && commits)) {
+            self.struck(&line);
+            return match mischief {
+                Mischief::Refuse(refusal) => {
+                    let mut body = body_of(request.into_body());
+                    while let Some(Ok(_)) = body.next().await {}
+                    Ok(refused(&refusal))
+                }
+                after => spoil(self.fake.handle(request.map(body_of)).await, &after).await,
+            };
+        }
+        let within = match &*self.fault() {
+            Some(VendorFault { at: At::Within(byte), mischief: Mischief::Refuse(_), .. }) => {
+                Some(*byte)
+            }
+            _ => None,
+        };
+        let len = hyper::body::Body::size_hint(request.body()).exact();
+        if let Some(byte) = within
+            && len.is_none_or(|len| len > byte)
+        {
+            return self.refuse_within(request, byte, &line).await;
+        }
+        self.carry_out(request, &line).await
+    }
+
+    fn log(&self, request: &Request<Incoming>) -> String {
+        let line = format!("{} {}", request.method(), request.uri());
+        let mut seen = self.seen();
+        if seen.len() < LOGGED {
+            let commits = self.commits(request);
+            seen.push_back(Seen { line: line.clone(), commits, hit: false });
+        }
+        line
+    }
+
+    fn commits(&self, request: &Request<Incoming>) -> bool {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        self.fake.commits(request.method(), path)
+    }
+
+    /// Refuses as soon as `byte` bytes have come; a shorter body is carried out.
+    async fn refuse_within(
+        &self,
+        request: Request<Incoming>,
+        byte: u64,
+        line: &str,
+    ) -> std::result::Result<Answered, Fail> {
+        let (parts, body) = request.into_parts();
+        let mut body = body_of(body);
+        let mut held = Vec::new();
+        let mut count = 0;
+        while count <= byte {
+            match body.next().await {
+                Some(Ok(chunk)) => {
+                    count += chunk.len() as u64;
+                    held.push(Ok(chunk));
+                }
+                Some(Err(error)) => return Err(error.into()),
+                None => {
+                    let again = ByteStream::new(futures_util::stream::iter(held));
+                    let request = Request::from_parts(parts, again);
+                    return Ok(whole(self.fake.handle(request).await));
+                }
+            }
+        }
+        match self.take(|at| at == At::Within(byte)) {
+            Some(Mischief::Refuse(refusal)) => {
+                self.struck(line);
+                // The answer goes out before the rest of the body is read, which hyper then drops.
+                Ok(refused(&refusal))
+            }
+            // Another request was hit meanwhile.
+            _ => {
+                let all = futures_util::stream::iter(held).chain(body);
+                Ok(whole(self.fake.handle(Request::from_parts(parts, ByteStream::new(all))).await))
+            }
+        }
+    }
+
+    /// Lets the fake answer; a fault at the data's last byte strikes here.
+    async fn carry_out(
+        &self,
+        request: Request<Incoming>,
+        line: &str,
+    ) -> std::result::Result<Answered, Fail> {
+        let awaited = match &*self.fault() {
+            Some(VendorFault { at: At::Byte(byte), mischief, .. }) => {
+                Some((*byte, matches!(mischief, Mischief::Refuse(_))))
+            }
+            _ => None,
+        };
+        let Some((byte, refuses)) = awaited else {
+            return Ok(whole(self.fake.handle(request.map(body_of)).await));
+        };
+        let watched = Watched {
+            byte,
+            refuses,
+            received: Arc::clone(&self.received),
+            reached: Arc::default(),
+        };
+        let reached = Arc::clone(&watched.reached);
+        let (parts, body) = request.into_parts();
+        let body = watched.watch(body_of(body));
+        let response = self.fake.handle(Request::from_parts(parts, body)).await;
+        if !reached.load(Ordering::Relaxed) {
+            return Ok(whole(response));
+        }
+        match self.take(|at| at == At::Byte(byte)) {
+            Some(Mischief::Refuse(refusal)) => {
+                self.struck(line);
+                Ok(refused(&refusal))
+            }
+            Some(mischief) => {
+                self.struck(line);
+                spoil(response, &mischief).await
+            }
+            None => Ok(whole(response)),
+        }
+    }
+}
+
+/// Waits for the request that brings the data's last byte.
+struct Watched {
+    byte: u64,
+    refuses: bool,
+    received: Arc<AtomicU64>,
+    reached: Arc<AtomicBool>,
+}
+
+impl Watched {
+    /// Counts a body's bytes. If the awaited one came and the request is to be refused, the body
+    /// ends with an error, so that the fake carries nothing out.
+    fn watch(self, body: ByteStream) -> ByteStream {
+        let len = body.len_hint();
+        let watched = futures_util::stream::unfold(Some((body, self)), |state| async {
+            let (mut body, this) = state?;
+            match body.next().await {
+                Some(Ok(chunk)) => {
+                    let len = chunk.len() as u64;
+                    if this.received.fetch_add(len, Ordering::Relaxed) + len >= this.byte {
+                        this.reached.store(true, Ordering::Relaxed);
+                    }
+                    Some((Ok(chunk), Some((body, this))))
+                }
+                Some(Err(error)) => Some((Err(error), None)),
+                None if this.refuses && this.reached.load(Ordering::Relaxed) => {
+                    Some((Err(Error::vendor("The stand-in refuses this request.")), None))
+                }
+                None => None,
+            }
+        });
+        let watched = ByteStream::new(watched);
+        match len {
+            Some(len) => watched.with_len(len),
+            None => watched,
+        }
+    }
+}
+
+fn frames(
+    stream: impl futures_util::Stream<Item = std::result::Result<Bytes, Fail>> + Send + 'static,
+) -> StreamBody<Frames> {
+    StreamBody::new(stream.map(|chunk| chunk.map(Frame::data)).boxed())
+}
+
+fn whole(response: Response<Bytes>) -> Answered {
+    let (mut parts, body) = response.into_parts();
+    // A HEAD's answer states the length of what a GET would bring.
+    let len = HeaderValue::from(body.len() as u64);
+    parts.headers.entry(CONTENT_LENGTH).or_insert(len);
+    let chunks = if body.is_empty() {
+        Either::Left(futures_util::stream::empty())
+    } else {
+        Either::Right(futures_util::stream::iter([Ok(body)]))
+    };
+    Response::from_parts(parts, frames(chunks))
+}
+
+fn refused(refusal: &Refusal) -> Answered {
+    let mut response = Response::new(Bytes::from(refusal.body.clone()));
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(refusal.media_type));
+    if let Some(seconds) = refusal.retry_after {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    whole(response)
+}
+
+/// What is left of an answer.
+async fn spoil(
+    response: Response<Bytes>,
+    mischief: &Mischief,
+) -> std::result::Result<Answered, Fail> {
+    match mischief {
+        Mischief::Refuse(refusal) => Ok(refused(refusal)),
+        // hyper closes the connection without an answer.
+        Mischief::LoseAnswer => Err("the answer is lost".into()),
+        Mischief::Silence => {
+            std::future::pending::<()>().await;
+            Err("never reached".into())
+        }
+        Mischief::CutAnswer => {
+            let (mut parts, body) = response.into_parts();
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len() as u64 + 1));
+            let cut = [Ok(body), Err("the answer breaks off".into())];
+            Ok(Response::from_parts(parts, frames(futures_util::stream::iter(cut))))
+        }
+        Mischief::Flood => {
+            let (mut parts, _) = response.into_parts();
+            parts.headers.remove(CONTENT_LENGTH);
+            let block = Bytes::from(vec![b'a'; 64 * 1024]);
+            let endless = futures_util::stream::repeat_with(move || Ok(block.clone()));
+            Ok(Response::from_parts(parts, frames(endless)))
+        }
+    }
+}
