@@ -73,8 +73,8 @@ pub struct Columns {
     list: Vec<Column>,
     by_name: HashMap<String, usize>,
     pivots: Vec<Column>,
-    /// Fields that are described but have no column unless a row has one: filters, parameters, and
-    /// groups that are new.
+    /// All that Looker describes: filters, parameters and groups that are new have no column unless
+    /// a row has one.
     described: Vec<Column>,
 }
 
@@ -151,11 +151,8 @@ impl Columns {
             }
         }
         columns.pivots = described(&groups, "pivots", ColumnKind::Pivot).collect();
-        let placed = ["dimensions", "measures", "table_calculations", "pivots"];
-        let others = groups.keys().filter(|name| !placed.contains(&name.as_str()));
-        let others =
-            others.flat_map(|group| described(&groups, group, ColumnKind::Unknown)).collect();
-        columns.described = others;
+        let all = groups.keys().flat_map(|group| described(&groups, group, ColumnKind::Unknown));
+        columns.described = all.collect();
         Some(columns)
     }
 }

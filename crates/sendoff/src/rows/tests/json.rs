@@ -158,7 +158,8 @@ async fn malformed_documents_are_refused_with_place_and_cause() {
         ("[{\"a\":\"\n\"}]", "at byte 7: a control character"),
         (r#"[{"a":"\x"}]"#, "at byte 8: an escape"),
         (r#"[{"a":"\ud83d"}]"#, "half of a surrogate pair"),
-        (r#"[{"a":"\ude00\ud83d"}]"#, "half of a surrogate pair"),
+        (r#"[{"a":"\ude00\ude00"}]"#, "half of a surrogate pair"),
+        (r#"[{"a":"\ud83d\ud83d"}]"#, "half of a surrogate pair"),
         (r#"[1]"#, "at byte 1: expected a row"),
         ("7", "at byte 0: expected rows"),
         ("<html>", "at byte 0: expected rows"),
@@ -215,6 +216,33 @@ async fn no_member_of_a_row_is_lost() {
         read.iter().map(|row| (0..3).map(|index| row.at(index).value().text()).collect()).collect();
     assert_eq!(values, [["1", "2", ""], ["3", "5", "4"], ["7", "", "6"]]);
     assert_eq!(read[0].columns().len(), 2, "a row knows the columns of its time");
+
+    let document = r#"[{"A":1,"B":2},{"B":3},{"B":4,"B":5}]"#;
+    let (_, read) = whole(Layout::Json, document).await.unwrap();
+    let values: Vec<_> = (0..3).map(|index| read[2].at(index).value().text()).collect();
+    assert_eq!(values, ["", "4", "5"]);
+}
+
+#[tokio::test]
+async fn a_row_brings_a_described_field_that_had_no_column() {
+    let document = r#"{"fields":{"dimensions":[],"filters":[{"name":"f.x","label":"X",
+        "tags":["t"]}]},"data":[{"f.x":{"value":1}}]}"#;
+    let (rows, read) = whole(Layout::Json, document).await.unwrap();
+    let column = rows.columns().with_tag("t").next().unwrap();
+    assert_eq!((column.label.as_str(), read[0].get(column).value().text()), ("X", "1"));
+}
+
+#[tokio::test]
+async fn a_pivot_key_may_be_named_value() {
+    let data = r#""data":[{"a":{"value":{"value":1},"x":{"value":2}}}]"#;
+    let document = format!(r#"{{"fields":{{"pivots":[{{"name":"p"}}]}},{data}}}"#);
+    let (_, read) = whole(Layout::Json, document).await.unwrap();
+    let pivots: Vec<_> =
+        read[0].at(0).pivots().map(|(key, cell)| (key, cell.value().text())).collect();
+    assert_eq!(pivots, [("value", "1"), ("x", "2")]);
+    // Without pivots the object is the value.
+    let (_, read) = whole(Layout::Json, format!(r#"{{"fields":{{}},{data}}}"#)).await.unwrap();
+    assert_eq!(read[0].at(0).value(), CellValue::Json(r#"{"value":1}"#));
 }
 
 #[tokio::test]
