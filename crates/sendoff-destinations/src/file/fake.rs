@@ -24,7 +24,7 @@ struct Disk {
 ///
 /// # Panics
 /// When no temporary folder can be made.
-pub fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
+pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
     let root = tempfile::tempdir().expect("a temporary folder for the stand-in");
     let action = LocalFile::new(root.path().to_owned());
     (Box::new(action), Arc::new(Disk { root }))

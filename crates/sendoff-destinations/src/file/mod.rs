@@ -15,22 +15,22 @@ use crate::shared::file_options::FileOptions;
 use writer::{Batch, Writer, Written};
 
 #[cfg(feature = "fakes")]
-pub use fake::fake;
+pub(crate) use fake::fake;
 
 /// Writes files below one folder.
-pub struct LocalFile {
+pub(crate) struct LocalFile {
     root: PathBuf,
 }
 
 #[derive(Fields)]
-pub struct Form {
+pub(crate) struct Form {
     #[field(flatten)]
     file: FileOptions,
 }
 
 impl LocalFile {
     /// Writes below `root` and nowhere else.
-    pub fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf) -> Self {
         Self { root }
     }
 }

@@ -11,7 +11,7 @@ use super::template::{self, Facts};
 
 /// Fields to flatten into the form of a destination that writes files.
 #[derive(Fields)]
-pub struct FileOptions {
+pub(crate) struct FileOptions {
     /// The folder. May hold placeholders: {title}, {date} or {date:%Y/%m/%d}, {time}, {ts}
     /// (milliseconds since 1970), {uuid}, {ext}, {format}, {plan_id}, {instance}. Times are in the
     /// query's time zone unless one is named: {date:%d@Europe/Berlin}.
@@ -26,7 +26,7 @@ pub struct FileOptions {
 
 /// What to do if a file of that name is there already.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfExists {
+pub(crate) enum IfExists {
     /// Replaces it, which is what schedules expect.
     Overwrite,
     /// Takes the next free name, see [`FilePath::numbered`].
@@ -40,19 +40,19 @@ impl FileOptions {
     ///
     /// # Errors
     /// A form error at the field that is wrong.
-    pub fn target<S>(&self, cx: &Context<S>, data: &Payload) -> Result<FilePath> {
+    pub(crate) fn target<S>(&self, cx: &Context<S>, data: &Payload) -> Result<FilePath> {
         target(self.path.as_deref(), self.filename.as_deref(), &Facts::of(cx, data))
     }
 
     /// What to do if it is there already.
-    pub fn if_exists(&self) -> IfExists {
+    pub(crate) fn if_exists(&self) -> IfExists {
         self.if_exists
     }
 }
 
 impl IfExists {
     /// The error for [`IfExists::Fail`] when `path` is there.
-    pub fn refusal(path: &FilePath) -> Error {
+    pub(crate) fn refusal(path: &FilePath) -> Error {
         Error::form(
             "filename",
             format!(
@@ -63,7 +63,7 @@ impl IfExists {
     }
 
     /// The error for [`IfExists::KeepBoth`] when no name is free.
-    pub fn no_free_name(path: &FilePath) -> Error {
+    pub(crate) fn no_free_name(path: &FilePath) -> Error {
         Error::form(
             "filename",
             format!(
@@ -75,12 +75,12 @@ impl IfExists {
     }
 
     /// How many names [`IfExists::KeepBoth`] tries.
-    pub const MOST_NUMBERED: u32 = 1000;
+    pub(crate) const MOST_NUMBERED: u32 = 1000;
 }
 
 impl Facts {
     /// What is known of a delivery, now.
-    pub fn of<S>(cx: &Context<S>, data: &Payload) -> Self {
+    pub(crate) fn of<S>(cx: &Context<S>, data: &Payload) -> Self {
         let plan = cx.plan();
         let zone = plan
             .and_then(|plan| plan.query.as_ref()?.query_timezone.as_ref())
@@ -103,7 +103,7 @@ impl Facts {
 ///
 /// # Errors
 /// A form error at the field that is wrong.
-pub fn target(path: Option<&str>, filename: Option<&str>, facts: &Facts) -> Result<FilePath> {
+pub(crate) fn target(path: Option<&str>, filename: Option<&str>, facts: &Facts) -> Result<FilePath> {
     let name = match given(filename) {
         Some(name) => template::expand(name, facts).map_err(|why| Error::form("filename", why))?,
         None => suggested(facts),

@@ -11,7 +11,7 @@ use super::template::{LONGEST, is_disguise};
 /// There is no other way to make one than [`FilePath::new`], so that whoever has one need not look
 /// again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilePath {
+pub(crate) struct FilePath {
     text: String,
     /// Where the last name begins.
     name: usize,
@@ -24,7 +24,7 @@ impl FilePath {
     ///
     /// # Errors
     /// A sentence for the person who wrote it.
-    pub fn new(text: &str) -> Result<Self, String> {
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
         let (rooted, text) = match text.strip_prefix('/') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -40,35 +40,35 @@ impl FilePath {
     }
 
     /// The whole path without a leading `/`.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The last name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.text[self.name..]
     }
 
     /// All names before the last.
-    pub fn folders(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &str> {
         let folder = self.folder();
         folder.split('/').filter(|name| !name.is_empty())
     }
 
     /// What stands before the last name, without a `/` at its end; empty if there is nothing.
-    pub fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         self.text[..self.name].trim_end_matches('/')
     }
 
     /// Whether a `/` stood in front. Object stores have no use for it; for SFTP it says "from the
     /// root" rather than "from the home folder".
-    pub fn rooted(&self) -> bool {
+    pub(crate) fn rooted(&self) -> bool {
         self.rooted
     }
 
     /// The `n`th choice for a name that is taken: `orders.csv`, `orders (2).csv`, `orders (3).csv`.
     #[must_use]
-    pub fn numbered(&self, n: u32) -> Self {
+    pub(crate) fn numbered(&self, n: u32) -> Self {
         if n < 2 {
             return self.clone();
         }

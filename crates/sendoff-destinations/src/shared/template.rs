@@ -25,7 +25,7 @@ static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundl
 /// What placeholders stand for. Everything comes from outside, so that expansion is a pure
 /// function.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub(crate) struct Facts {
     pub(super) title: Option<String>,
     pub(super) plan_id: Option<String>,
     pub(super) instance: Option<String>,

@@ -1,0 +1,91 @@
+//! Where Looker results go: one folder per destination.
+//!
+//! A folder holds the action (`mod.rs`), a stand-in for its vendor (`fake.rs`), its icon and what
+//! an admin has to do (`setup.md`). What several share lies in [`shared`], by dialect.
+
+mod amazon_s3;
+mod azure_storage;
+mod debug;
+mod digitalocean_object_storage;
+mod file;
+#[cfg(feature = "sftp")]
+mod sftp;
+mod shared;
+mod tray;
+mod webhook;
+mod zapier;
+
+use std::path::PathBuf;
+#[cfg(feature = "fakes")]
+use std::sync::Arc;
+
+use sendoff::AnyAction;
+#[cfg(feature = "fakes")]
+use sendoff::testing::Fake;
+
+/// What the operator decides about destinations.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The folder that `file` writes below. Without one the action is not offered.
+    pub file_root: Option<PathBuf>,
+    /// Offers `debug`, which delivers nothing.
+    pub debug: bool,
+}
+
+/// Every destination that `config` allows, in the order of their names.
+pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
+    let mut actions: Vec<Box<dyn AnyAction>> = vec![
+        Box::new(amazon_s3::AmazonS3),
+        Box::new(azure_storage::AzureStorage),
+        Box::new(digitalocean_object_storage::DigitalOceanSpaces),
+        #[cfg(feature = "sftp")]
+        Box::new(sftp::Sftp),
+        Box::new(tray::Tray),
+        Box::new(webhook::Webhook),
+        Box::new(zapier::Zapier),
+    ];
+    if config.debug {
+        actions.push(Box::new(debug::Debug));
+    }
+    if let Some(root) = &config.file_root {
+        actions.push(Box::new(file::LocalFile::new(root.clone())));
+    }
+    actions.sort_by_key(|action| action.spec().name);
+    actions
+}
+
+/// Each destination with a stand-in for its vendor.
+#[cfg(feature = "fakes")]
+pub fn fakes() -> Vec<(Box<dyn AnyAction>, Arc<dyn Fake>)> {
+    vec![
+        amazon_s3::fake::fake(),
+        azure_storage::fake::fake(),
+        debug::fake(),
+        digitalocean_object_storage::fake::fake(),
+        file::fake(),
+        #[cfg(feature = "sftp")]
+        sftp::fake(),
+        tray::fake(),
+        webhook::fake(),
+        zapier::fake(),
+    ]
+}
+
+/// What an admin has to do for each destination: name and text in Markdown.
+pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
+    &[
+        ("amazon_s3", include_str!("amazon_s3/setup.md")),
+        ("azure_storage", include_str!("azure_storage/setup.md")),
+        ("debug", include_str!("debug/setup.md")),
+        (
+            "digitalocean_object_storage",
+            include_str!("digitalocean_object_storage/setup.md"),
+        ),
+        ("file", include_str!("file/setup.md")),
+        #[cfg(feature = "sftp")]
+        ("sftp", include_str!("sftp/setup.md")),
+        ("tray", include_str!("tray/setup.md")),
+        ("webhook", include_str!("webhook/setup.md")),
+        ("zapier", include_str!("zapier/setup.md")),
+    ]
+}

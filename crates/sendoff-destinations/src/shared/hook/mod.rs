@@ -1,0 +1,362 @@
+//! Sending a result to a URL that takes whatever comes: whole, as a form, or row by row.
+//!
+//! A webhook has no upload to abort and no way to ask what arrived. So a body that breaks off ends
+//! the connection without a clean end, a request is repeated only if the receiver is said to
+//! stand that, and success needs the whole body gone and the whole answer read.
+
+pub(crate) mod address;
+pub(crate) mod batches;
+#[cfg(feature = "fakes")]
+pub(crate) mod fake;
+pub(crate) mod modes;
+mod rows;
+mod signature;
+mod upload;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use sendoff::prelude::*;
+use sendoff::{Arrival, Body, Class, Redactor, Reply, Retry};
+use uuid::Uuid;
+
+use super::file_options;
+use super::template::Facts;
+use address::{Address, Headers};
+use signature::{SIGNATURE, Signer, TIMESTAMP};
+use upload::Upload;
+
+/// What of a title can stand in a header: everything that is not ASCII, and the percent sign
+/// itself, is percent-encoded as UTF-8.
+const HEADER: &AsciiSet = &CONTROLS.add(b'%');
+
+/// Of an answer, what is read before it is judged. Whatever is longer is not read by anybody.
+const ANSWER_AT_MOST: usize = 8 * 1024 * 1024;
+
+/// Of an answer, what is looked at, and what is quoted (in characters).
+const LOOKED_AT: usize = 64 * 1024;
+const QUOTED: usize = 200;
+
+/// How a URL is called.
+pub(crate) struct Hook<'a, S> {
+    cx: &'a Context<S>,
+    address: Address,
+    method: Method,
+    headers: Headers,
+    signing: Option<Secret>,
+    /// The receiver stands the same request twice.
+    idempotent: bool,
+    patience: Option<Duration>,
+    /// What the receiver's 2xx must look like.
+    confirms: fn(&str) -> bool,
+    redact: Redactor,
+}
+
+/// A confirmed request.
+pub(crate) struct Confirmed {
+    status: String,
+    words: String,
+}
+
+/// What one request carries, if all of it is in memory.
+pub(crate) struct Message {
+    /// Tells the requests of one delivery apart: `batch 3`.
+    pub(crate) part: String,
+    pub(crate) body: Bytes,
+}
+
+impl<'a, S> Hook<'a, S> {
+    pub(crate) fn new(cx: &'a Context<S>, address: Address) -> Self {
+        let redact = Redactor::new(address.secrets());
+        Self {
+            cx,
+            address,
+            method: Method::POST,
+            headers: Headers::default(),
+            signing: None,
+            idempotent: false,
+            patience: None,
+            confirms: |_| true,
+            redact,
+        }
+    }
+
+    pub(crate) fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Headers that the admin set.
+    pub(crate) fn headers(mut self, headers: Headers) -> Self {
+        let words = headers.0.iter().flat_map(|(_, value)| value.expose().split(' '));
+        self.redact = self.redact.with(words);
+        self.headers = headers;
+        self
+    }
+
+    /// Signs each body. A stream is spooled first: its signature goes ahead of it.
+    pub(crate) fn signed(mut self, secret: Option<Secret>) -> Self {
+        self.signing = secret;
+        self
+    }
+
+    pub(crate) fn idempotent(mut self, yes: bool) -> Self {
+        self.idempotent = yes;
+        self
+    }
+
+    /// How long the receiver may think.
+    pub(crate) fn patience(mut self, patience: Option<Duration>) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// What a 2xx answer must say to count.
+    pub(crate) fn confirmed_by(mut self, confirms: fn(&str) -> bool) -> Self {
+        self.confirms = confirms;
+        self
+    }
+
+    pub(crate) fn stop(&self) -> &sendoff::Stop {
+        self.cx.stop()
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.address.host()
+    }
+
+    /// Sends the data as it is, in one request.
+    pub(crate) async fn whole(&self, data: Payload) -> Result<Receipt> {
+        let media_type = data.media_type().to_owned();
+        self.one(data, Upload::plain(media_type)).await
+    }
+
+    /// Sends the data as the file of a `multipart/form-data` form, in one request.
+    pub(crate) async fn multipart(&self, data: Payload) -> Result<Receipt> {
+        let name = file_options::target(None, None, &Facts::of(self.cx, &data))?;
+        let about = self.about();
+        let about = about.iter().map(|(key, value)| (*key, value.as_str()));
+        let upload = Upload::form(about, name.name(), data.media_type());
+        self.one(data, upload).await
+    }
+
+    async fn one(&self, data: Payload, upload: Upload) -> Result<Receipt> {
+        let (body, sent, signature) = if self.signing.is_some() || self.idempotent {
+            let spooled = data.spool().await?;
+            let now = Timestamp::now().as_second();
+            let signature = match &self.signing {
+                Some(secret) => {
+                    let mut signer = Signer::new(secret, now)?;
+                    signer.add_all(upload.wrap(spooled.stream())).await?;
+                    Some((now, signer.finish()))
+                }
+                None => None,
+            };
+            let (body, sent) = upload.again(move || spooled.stream());
+            (body, sent, signature)
+        } else {
+            let (body, sent) = upload.once(data.open().await?);
+            (body, sent, None)
+        };
+        let confirmed = self.send("whole", upload.media_type(), body, signature).await?;
+        if !sent.all() {
+            return Err(Error::vendor(format!(
+                "{} answered {} before it had all of the data, so it cannot have used it as it \
+                 is. It may have arrived in part: check there before you send it again.",
+                self.host(),
+                confirmed.status
+            ))
+            .may_have_arrived());
+        }
+        Ok(confirmed.remark(Receipt::new(self.host()).bytes(sent.bytes())))
+    }
+
+    /// Sends JSON that is in memory.
+    pub(crate) async fn json(&self, message: Message) -> Result<Confirmed> {
+        let signature = match &self.signing {
+            Some(secret) => {
+                let now = Timestamp::now().as_second();
+                let mut signer = Signer::new(secret, now)?;
+                signer.add(&message.body);
+                Some((now, signer.finish()))
+            }
+            None => None,
+        };
+        self.send(&message.part, "application/json", message.body.into(), signature).await
+    }
+
+    async fn send(
+        &self,
+        part: &str,
+        media_type: &str,
+        body: Body,
+        signature: Option<(i64, String)>,
+    ) -> Result<Confirmed> {
+        let http = self.cx.http();
+        let mut call = http
+            .request(self.method.clone(), self.address.url())
+            .header("Content-Type", media_type)
+            .header("Idempotency-Key", http.idempotency_key(part))
+            .body(body);
+        for (name, value) in self.about() {
+            call = call.header(name, value);
+        }
+        for (name, value) in &self.headers.0 {
+            call = call.secret_header(name, value);
+        }
+        if let Some((timestamp, signature)) = signature {
+            call = call.header(TIMESTAMP, timestamp.to_string()).header(SIGNATURE, signature);
+        }
+        if let Some(patience) = self.patience {
+            call = call.idle_timeout(patience);
+        }
+        let call = if self.idempotent { call.repeatable() } else { call.once() };
+        match call.send().await {
+            Ok(reply) => self.judge(reply).await,
+            Err(fault) => Err(fault),
+        }
+        .map_err(|fault| self.explain(fault))
+    }
+
+    async fn judge(&self, reply: Reply) -> Result<Confirmed> {
+        let reply = reply.success().await?;
+        let status = match reply.status().canonical_reason() {
+            Some(reason) => format!("{} {reason}", reply.status().as_u16()),
+            None => reply.status().as_u16().to_string(),
+        };
+        let readable = reply.header("content-encoding").is_none();
+        let said = read(reply).await?;
+        let said = if readable { self.redact.clean(&said).into_owned() } else { String::new() };
+        let words = excerpt(&said);
+        if !(self.confirms)(&said) {
+            return Err(Error::vendor(format!(
+                "{} answered {status}, but not with the confirmation that it gives: {words}",
+                self.host()
+            ))
+            .may_have_arrived());
+        }
+        Ok(Confirmed { status, words })
+    }
+
+    /// What a refusal means here. The vendor's words stay, the URL's secret parts go.
+    fn explain(&self, fault: Error) -> Error {
+        let message = self.redact.clean(fault.message());
+        let fault = if message == fault.message() { fault } else { reworded(&fault, &message) };
+        match fault.http_status() {
+            Some(413) => fault.context(
+                "The receiver does not take this much at once. Send batches of rows, smaller \
+                 batches, or fewer rows",
+            ),
+            Some(404 | 410) => fault.context(
+                "The receiver knows no such webhook. Check that the URL is whole and still in use",
+            ),
+            _ => fault,
+        }
+    }
+
+    /// What the receiver learns beside the data.
+    fn about(&self) -> Vec<(&'static str, String)> {
+        let plan = self.cx.plan();
+        let text = |text: Option<&sendoff::protocol::Text>| text.map(ToString::to_string);
+        [
+            ("X-Looker-Webhook-Id", self.cx.webhook_id().map(str::to_owned)),
+            ("X-Looker-Plan-Id", text(plan.and_then(|plan| plan.scheduled_plan_id.as_ref()))),
+            ("X-Looker-Title", text(plan.and_then(|plan| plan.title.as_ref()))),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let value: String = value?.chars().take(500).collect();
+            Some((name, utf8_percent_encode(&value, HEADER).to_string()))
+        })
+        .collect()
+    }
+
+    /// Names one row of one delivery, so that the receiver can tell a repeat.
+    pub(crate) fn stamp(&self, row: u64) -> serde_json::Value {
+        let plan = self.cx.plan().and_then(|plan| plan.scheduled_plan_id.as_ref());
+        serde_json::json!({
+            "webhook_id": self.cx.webhook_id(),
+            "plan_id": plan.map(ToString::to_string),
+            "row": row,
+        })
+    }
+}
+
+impl Confirmed {
+    /// Adds what the receiver said.
+    pub(crate) fn remark(&self, receipt: Receipt) -> Receipt {
+        let Self { status, words } = self;
+        receipt.remark(match words.as_str() {
+            "" => format!("It answered {status}."),
+            words => format!("It answered {status}: {words}"),
+        })
+    }
+}
+
+/// The same error in other words. Its cause becomes text, cleaned as well.
+fn reworded(fault: &Error, message: &str) -> Error {
+    let message = message.to_owned();
+    let error = match fault.class() {
+        Class::Settings => Error::settings(message),
+        Class::Login => Error::login(message),
+        Class::Looker => Error::looker(message),
+        Class::Hub => Error::hub(message),
+        Class::Form => Error::form(fault.field_name().unwrap_or_default().to_owned(), message),
+        _ => Error::vendor(message),
+    };
+    let error = match fault.retry() {
+        Retry::After(wait) => error.retry_after(wait),
+        Retry::Later => error.retry_later(),
+        _ => error,
+    };
+    let error = match fault.arrival() {
+        Arrival::Maybe => error.may_have_arrived(),
+        Arrival::Rows(rows) => error.rows_accepted(rows),
+        _ => error,
+    };
+    match fault.http_status() {
+        Some(status) => error.status(status),
+        None => error,
+    }
+}
+
+/// Reads the answer to its end, because only then it is known to be whole, and keeps its beginning.
+async fn read(reply: Reply) -> Result<String> {
+    let (mut kept, mut bytes) = (Vec::new(), 0);
+    let mut stream = reply.stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        let room = LOOKED_AT.saturating_sub(kept.len()).min(chunk.len());
+        kept.extend_from_slice(&chunk[..room]);
+        bytes += chunk.len();
+        if bytes > ANSWER_AT_MOST {
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&kept).into_owned())
+}
+
+/// The first 200 characters on one line.
+fn excerpt(text: &str) -> String {
+    let mut words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let mut line = String::new();
+    for word in words.by_ref().filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if let Some((at, _)) = line.char_indices().nth(QUOTED) {
+            line.truncate(at);
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+fn boundary() -> String {
+    format!("sendoff-{}", Uuid::new_v4().simple())
+}

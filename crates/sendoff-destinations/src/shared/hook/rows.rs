@@ -1,0 +1,105 @@
+//! Rows as JSON objects whose keys are names or labels.
+
+use std::collections::HashSet;
+
+use sendoff::{Cell, CellValue, Choice, Columns, Row};
+
+/// What a row's values are called.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// `orders.count`
+    #[choice(label = "Field names")]
+    Name,
+    /// `Orders Count`
+    #[choice(label = "Labels")]
+    Label,
+}
+
+/// Writes rows as JSON objects.
+pub(super) struct Writer {
+    keys: Keys,
+    /// `"Orders Count":` for each column.
+    written: Vec<String>,
+    taken: HashSet<String>,
+}
+
+impl Writer {
+    pub(super) fn new(keys: Keys) -> Self {
+        Self { keys, written: Vec::new(), taken: HashSet::new() }
+    }
+
+    /// Appends `row` as an object. Values keep their JSON form: numbers every digit, null null.
+    pub(super) fn write(
+        &mut self,
+        row: &Row,
+        stamp: Option<&serde_json::Value>,
+        out: &mut Vec<u8>,
+    ) {
+        self.learn(row.columns());
+        out.push(b'{');
+        for ((_, cell), key) in row.iter().zip(&self.written) {
+            if out.last() != Some(&b'{') {
+                out.push(b',');
+            }
+            out.extend_from_slice(key.as_bytes());
+            write_cell(cell, out);
+        }
+        if let Some(stamp) = stamp {
+            if out.last() != Some(&b'{') {
+                out.push(b',');
+            }
+            out.extend_from_slice(b"\"_looker\":");
+            out.extend_from_slice(stamp.to_string().as_bytes());
+        }
+        out.push(b'}');
+    }
+
+    /// A later row may bring further columns.
+    fn learn(&mut self, columns: &Columns) {
+        for column in columns.iter().skip(self.written.len()) {
+            let mut key = match self.keys {
+                Keys::Label if !self.taken.contains(&column.label) => column.label.clone(),
+                Keys::Label | Keys::Name => column.name.clone(),
+            };
+            // In CSV two columns can have the same header; an object would lose one.
+            let mut n = 2;
+            while !self.taken.insert(key.clone()) {
+                key = format!("{} ({n})", column.name);
+                n += 1;
+            }
+            self.written.push(format!("{}:", serde_json::Value::from(key)));
+        }
+    }
+}
+
+/// A `{` just before means that this is the first entry; a value never ends in one.
+fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) {
+    if !cell.is_pivoted() {
+        return write_value(cell.value(), out);
+    }
+    out.push(b'{');
+    for (n, (key, entry)) in cell.pivots().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        write_text(key, out);
+        out.push(b':');
+        write_value(entry.value(), out);
+    }
+    out.push(b'}');
+}
+
+fn write_value(value: CellValue<'_>, out: &mut Vec<u8>) {
+    match value {
+        CellValue::Null => out.extend_from_slice(b"null"),
+        CellValue::Text(text) => write_text(text, out),
+        other => out.extend_from_slice(other.text().as_bytes()),
+    }
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    // Writing to memory cannot fail, and a str is valid JSON text.
+    if serde_json::to_writer(&mut *out, text).is_err() {
+        out.extend_from_slice(b"null");
+    }
+}

@@ -1,0 +1,36 @@
+//! A stand-in for Tray's webhook trigger, written from
+//! <https://docs.tray.ai/connectors/trigger/webhook-trigger> (read 2026-11-24).
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use sendoff::AnyAction;
+use sendoff::testing::Fake;
+
+use super::Tray;
+use crate::shared::hook::fake::{Receiver, malformed};
+
+/// The action and its vendor.
+pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
+    let settings = [("header_name", "X-Flow-Key"), ("header_value", "canary-tray-header-7d2f91")];
+    let url = "https://0f4a7c2e.trayapp.io/canary-tray-workflow-3e5b";
+    let receiver = Receiver {
+        origin: "https://*.trayapp.io",
+        settings: settings.into_iter().collect(),
+        answers: [("url", url)].into_iter().collect(),
+        // The trigger's own answer, where the workflow gives none.
+        thanks: ("text/plain", ""),
+        refusal: |status| ("application/json", format!(r#"{{"message":"refused with {status}"}}"#)),
+        false_successes: &[],
+        wrong: |head| {
+            // The trigger's CSRF check: a header that the workflow's author chose.
+            let key = head.headers.get("x-flow-key").and_then(|value| value.to_str().ok());
+            if key != Some("canary-tray-header-7d2f91") {
+                return Some(StatusCode::FORBIDDEN);
+            }
+            malformed(head, "application/json")
+        },
+        taken: Default::default(),
+    };
+    (Box::new(Tray), Arc::new(receiver))
+}
