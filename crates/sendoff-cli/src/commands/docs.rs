@@ -1,0 +1,161 @@
+//! `sendoff docs`: the pages that are written from the code.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use sendoff::protocol::{Field, Param};
+use sendoff::{AnyAction, Download};
+
+use super::actions::{formats, types};
+use crate::config;
+use crate::hub;
+
+/// Writes every page below `dir`.
+#[allow(clippy::disallowed_methods, reason = "a command of its own, without a server beside it")]
+pub(crate) fn write(dir: &Path) -> anyhow::Result<ExitCode> {
+    for (name, text) in pages() {
+        let path = dir.join(name);
+        let failed = || format!("The page {} cannot be written", path.display());
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(failed)?;
+        }
+        std::fs::write(&path, text).with_context(failed)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Each page's path and text.
+pub(crate) fn pages() -> Vec<(String, String)> {
+    let actions = hub::all_actions();
+    let mut pages = vec![("config.md".to_owned(), config::to_reference())];
+    pages.push(("destinations/README.md".to_owned(), index(&actions)));
+    for action in &actions {
+        let name = action.spec().name;
+        pages.push((format!("destinations/{name}.md"), destination(action.as_ref())));
+    }
+    pages
+}
+
+fn index(actions: &[Box<dyn AnyAction>]) -> String {
+    let mut page = String::from(
+        "# Destinations\n\nWritten by `sendoff docs`.\n\n| action | what it does |\n|---|---|\n",
+    );
+    for action in actions {
+        let spec = action.spec();
+        let description = cell(spec.description);
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(page, "| [{}]({}.md) | {description} |", spec.label, spec.name);
+    }
+    page
+}
+
+fn destination(action: &dyn AnyAction) -> String {
+    let spec = action.spec();
+    let all = formats(spec.formats);
+    let formats = if all.is_empty() { "all".to_owned() } else { all.join(", ") };
+    let data = match spec.download {
+        Download::Push => "comes in the request",
+        Download::Url => "is downloaded from Looker, so its size has no limit",
+    };
+    let mut page = format!(
+        "# {}\n\nWritten by `sendoff docs`.\n\n{}\n\n\
+         * Name: `{}`\n* Sends: {}\n* Formats: {formats}\n* Data: {data}\n",
+        spec.label,
+        spec.description,
+        spec.name,
+        types(spec.accepts).join(", "),
+    );
+    if let Some(url) = spec.vendor_docs {
+        let _ = writeln!(page, "* The vendor's page: <{url}>");
+    }
+    let guides = sendoff_destinations::setup_guides();
+    if let Some((_, guide)) = guides.iter().find(|(name, _)| *name == spec.name) {
+        let _ = write!(page, "\n## Set up\n\n{}\n", below_heading(guide));
+    }
+    add_params(&mut page, &action.params());
+    add_fields(&mut page, &action.form_fields());
+    page
+}
+
+/// A guide's own heading is not wanted below ours, and what lies below it moves down by one.
+fn below_heading(guide: &str) -> String {
+    let mut fenced = false;
+    let lines = guide.trim().lines().enumerate().filter_map(|(n, line)| {
+        fenced ^= line.starts_with("```");
+        match line {
+            line if n == 0 && line.starts_with("# ") => None,
+            line if line.starts_with('#') && !fenced => Some(format!("#{line}")),
+            line => Some(line.to_owned()),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+fn add_params(page: &mut String, params: &[Param]) {
+    if params.is_empty() {
+        return;
+    }
+    page.push_str(
+        "\n## What an admin fills in\n\n| name | label | | description |\n|---|---|---|---|\n",
+    );
+    for param in params {
+        let marks = [(param.required, "required"), (param.sensitive, "secret")];
+        let marks: Vec<_> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
+        let description = cell(param.description.as_deref().unwrap_or_default());
+        let marks = marks.join(", ");
+        let _ = writeln!(page, "| `{}` | {} | {marks} | {description} |", param.name, param.label);
+    }
+}
+
+fn add_fields(page: &mut String, fields: &[Field]) {
+    if fields.is_empty() {
+        return;
+    }
+    page.push_str(
+        "\n## What a user fills in\n\n\
+         | name | label | | default | description |\n|---|---|---|---|---|\n",
+    );
+    for field in fields {
+        let label = field.label.as_deref().unwrap_or(&field.name);
+        let required = if field.required { "required" } else { "" };
+        let default = field.default.as_deref().filter(|text| !text.is_empty());
+        let default = default.map(|text| format!("`{}`", cell(text))).unwrap_or_default();
+        let mut description = cell(field.description.as_deref().unwrap_or_default());
+        if !field.options.is_empty() {
+            let names: Vec<_> =
+                field.options.iter().map(|option| format!("`{}`", option.name)).collect();
+            description = format!("{description} One of {}.", names.join(", "));
+        }
+        let description = description.trim();
+        let name = &field.name;
+        let _ = writeln!(page, "| `{name}` | {label} | {required} | {default} | {description} |");
+    }
+}
+
+/// A text inside a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test")]
+    fn the_committed_pages_are_current() {
+        let docs = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"));
+        for (name, text) in pages() {
+            let committed = std::fs::read_to_string(docs.join(&name)).unwrap_or_default();
+            assert!(committed == text, "docs/{name} is stale: run `just bless` and read the diff");
+        }
+    }
+
+    #[test]
+    fn headings_move_below_ours_but_not_in_code() {
+        let guide = "# Title\n\ntext\n\n## Part\n\n```\n# comment\n```\n";
+        assert_eq!(below_heading(guide), "text\n\n### Part\n\n```\n# comment\n```");
+    }
+}

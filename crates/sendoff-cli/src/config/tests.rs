@@ -1,0 +1,309 @@
+//! Precedence, wrong values, secrets, and the reference hub's variables.
+
+#![allow(clippy::disallowed_methods, reason = "tests write files")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+
+fn catalogue() -> Catalogue {
+    let param = |name: &str, secret| Param {
+        action: "amazon_s3".into(),
+        name: name.into(),
+        path: format!("settings.amazon_s3.{name}"),
+        secret,
+    };
+    Catalogue {
+        params: vec![param("region", false), param("secret_access_key", true)],
+        names: vec!["amazon_s3".into(), "debug".into(), "sftp".into()],
+    }
+}
+
+fn load(environment: &[(&str, &str)], flags: &Flags) -> Result<Config, Problems> {
+    let environment = environment.iter().copied().collect();
+    Config::load(&catalogue(), &environment, flags)
+}
+
+fn from(environment: &[(&str, &str)]) -> Config {
+    load(environment, &Flags::default()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn problems(environment: &[(&str, &str)]) -> Vec<String> {
+    let Err(Problems(all)) = load(environment, &Flags::default()) else {
+        panic!("{environment:?} was accepted")
+    };
+    all.iter().map(Problem::to_string).collect()
+}
+
+/// The only problem there is.
+fn problem(environment: &[(&str, &str)]) -> String {
+    let mut all = problems(environment);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+fn file(text: &str) -> (tempfile::TempDir, Flags) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hub.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, Flags { file: Some(path), values: Vec::new() })
+}
+
+fn exposed(secrets: &[Secret]) -> Vec<&str> {
+    secrets.iter().map(Secret::expose).collect()
+}
+
+#[test]
+fn every_setting_stands_in_the_default_file_and_the_reverse() {
+    let read: BTreeSet<_> = from(&[]).in_force.into_iter().map(|it| it.path).collect();
+    let written: BTreeSet<_> = sources::defaults().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(read, written);
+    assert!(read.len() > 25);
+    // The order is the file's, so that `sendoff config` reads like it.
+    let order: Vec<_> = sources::defaults().into_iter().map(|(path, _)| path).collect();
+    let shown: Vec<_> = from(&[]).in_force.into_iter().map(|it| it.path).collect();
+    assert_eq!(shown, order);
+}
+
+#[test]
+fn the_defaults_are_those_of_the_library() {
+    let config = from(&[]);
+    assert_eq!(config.limits, sendoff::Limits::default());
+    let library = SpoolLimits { dir: Some("/tmp".into()), ..SpoolLimits::default() };
+    assert_eq!(format!("{:?}", config.spool), format!("{library:?}"));
+    assert_eq!(config.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert!(config.secrets.is_empty() && config.notes.is_empty());
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
+    let (_dir, mut flags) = file("label = \"file\"\n[limits]\nidle = \"2 min\"\nkeep_alive = 5\n");
+    assert_eq!(load(&[], &flags).unwrap().label, "file");
+    let environment =
+        [("SENDOFF_LABEL", "environment"), ("SENDOFF_LIMITS_IDLE", "3 min"), ("SENDOFF_LOG", "")];
+    let config = load(&environment, &flags).unwrap();
+    assert_eq!(config.label, "environment");
+    assert_eq!(config.limits.idle, Duration::from_secs(180));
+    assert_eq!(config.limits.keep_alive, Duration::from_secs(5));
+    flags.values = vec![("--set".into(), "label".into(), "flag".into())];
+    let config = load(&environment, &flags).unwrap();
+    assert_eq!(config.label, "flag");
+    let sources: Vec<_> = ["label", "limits.idle", "limits.keep_alive", "log"]
+        .iter()
+        .map(|path| config.in_force.iter().find(|it| it.path == *path).unwrap().source.to_string())
+        .collect();
+    assert_eq!(sources[0], "flag --set");
+    assert_eq!(sources[1], "environment SENDOFF_LIMITS_IDLE");
+    assert!(sources[2].starts_with("file ") && sources[2].ends_with("hub.toml"));
+    assert_eq!(sources[3], "default");
+}
+
+#[test]
+fn unknown_names_are_errors_with_the_name_that_was_meant() {
+    let (_dir, flags) = file("lable = \"x\"\n[limits]\nkeepalive = \"5 s\"\n[frobnicate]\nx = 1\n");
+    let Err(Problems(all)) = load(&[("SENDOFF_LISTN", "127.0.0.1:1")], &flags) else {
+        panic!("accepted")
+    };
+    let all: Vec<_> = all.iter().map(Problem::to_string).collect();
+    assert!(all[0].contains("frobnicate.x") && all[0].contains("sendoff config --default"));
+    assert!(all[1].contains("lable") && all[1].ends_with("Did you mean label?"), "{}", all[1]);
+    assert!(all[2].ends_with("Did you mean limits.keep_alive?"), "{}", all[2]);
+    assert_eq!(all[3], "SENDOFF_LISTN is no setting. Did you mean SENDOFF_LISTEN?");
+    assert_eq!(all.len(), 4);
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_called_sendoff_is_no_setting() {
+    from(&[
+        ("SENDOFF_SERVICE_HOST", "10.0.0.1"),
+        ("SENDOFF_PORT", "tcp://10.0.0.1:80"),
+        ("SENDOFF_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ]);
+}
+
+#[test]
+fn every_wrong_value_is_named_at_once_with_its_source_and_what_would_be_right() {
+    let all = problems(&[
+        ("SENDOFF_LISTEN", "localhost"),
+        ("SENDOFF_LIMITS_DEADLINE", "soon"),
+        ("SENDOFF_LIMITS_BODY_BYTES", "10 gigs"),
+        ("SENDOFF_LIMITS_RUNNING", "0"),
+        ("SENDOFF_ALLOW_ADDRESSES", "10.0.0.0/8,nowhere"),
+        ("SENDOFF_ORIGINS", "https://a.example"),
+        ("SENDOFF_ACTIONS", "amazon_s33"),
+        ("SENDOFF_DEBUG_ENABLED", "maybe"),
+        ("SENDOFF_LOG", "loud"),
+        ("SENDOFF_LOG_FORMAT", "xml"),
+        ("SENDOFF_BASE_URL", "hub.example.com"),
+        ("SENDOFF_EXTRA_CA", "/nowhere.pem"),
+    ]);
+    assert_eq!(all.len(), 12, "{all:#?}");
+    let said = |name: &str, what: &[&str]| {
+        let problem = all.iter().find(|it| it.contains(name)).unwrap_or_else(|| panic!("{name}"));
+        for what in what {
+            assert!(problem.contains(what), "{problem}");
+        }
+    };
+    said("SENDOFF_LISTEN", &["listen (", "\"localhost\"", "0.0.0.0:8080"]);
+    said("SENDOFF_LIMITS_DEADLINE", &["\"soon\"", "30 s", "from 1 s to 24 h"]);
+    said("SENDOFF_LIMITS_BODY_BYTES", &["10 gigs", "64 KiB"]);
+    said("SENDOFF_LIMITS_RUNNING", &["\"0\"", "from 1"]);
+    said("SENDOFF_ALLOW_ADDRESSES", &["nowhere", "10.20.0.0/16"]);
+    said("SENDOFF_ORIGINS", &["https://a.example", "http://127.0.0.1:9000"]);
+    said("SENDOFF_ACTIONS", &["did you mean \"amazon_s3\""]);
+    said("SENDOFF_DEBUG_ENABLED", &["maybe", "true or false"]);
+    said("SENDOFF_LOG ", &[]);
+    said("SENDOFF_EXTRA_CA", &["/nowhere.pem", "cannot be read"]);
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_refused_without_quoting_a_secret() {
+    let (_dir, flags) = file("label = \"x\"\nsecrets = [\"hidden-away\n");
+    let Err(problems) = load(&[], &flags) else { panic!("accepted") };
+    let text = problems.to_string();
+    assert!(text.contains("line 2") && text.contains("hub.toml"), "{text}");
+    assert!(!text.contains("hidden-away"), "{text}");
+    let missing = Flags { file: Some("/nowhere.toml".into()), values: Vec::new() };
+    let text = load(&[], &missing).unwrap_err().to_string();
+    assert!(text.contains("/nowhere.toml") && text.contains("cannot be read"), "{text}");
+}
+
+#[test]
+fn secrets_are_masked_wherever_the_configuration_is_shown() {
+    let config = from(&[
+        ("SENDOFF_SECRETS", "0123456789abcdef-one,0123456789abcdef-two"),
+        ("SENDOFF_WEBHOOK_TOKENS", "0123456789abcdef-hook"),
+        ("SENDOFF_CIPHER_MASTER", &"a1".repeat(32)),
+        ("SENDOFF_SETTINGS_AMAZON_S3_SECRET_ACCESS_KEY", "0123456789abcdef-s3"),
+        ("SENDOFF_SETTINGS_AMAZON_S3_REGION", "eu-west-1"),
+    ]);
+    assert_eq!(exposed(&config.secrets), ["0123456789abcdef-one", "0123456789abcdef-two"]);
+    let shown = format!("{}{}{config:?}", to_toml(&config), to_json(&config));
+    assert!(!shown.contains("0123456789abcdef") && !shown.contains("a1a1"), "{shown}");
+    assert!(shown.contains("secrets = [\"[secret]\", \"[secret]\"] # environment SENDOFF_SECRETS"));
+    assert!(shown.contains("region = \"eu-west-1\""));
+    assert_eq!(config.settings["amazon_s3"].get("secret_access_key"), Some("0123456789abcdef-s3"));
+}
+
+#[test]
+fn what_is_shown_is_a_file_that_means_the_same() {
+    let config = from(&[("SENDOFF_LABEL", "a \"b\" # c"), ("SENDOFF_LIMITS_IDLE", "90")]);
+    let (_dir, flags) = file(&to_toml(&config));
+    let again = load(&[], &flags).unwrap();
+    assert_eq!(again.label, "a \"b\" # c");
+    assert_eq!(again.limits.idle, Duration::from_secs(90));
+    let values = |config: &Config| -> Vec<_> {
+        config.in_force.iter().map(|it| (it.path.clone(), it.value.to_string())).collect()
+    };
+    assert_eq!(values(&again), values(&config));
+}
+
+#[test]
+fn a_wrong_secret_is_not_shown() {
+    let problem = problem(&[("SENDOFF_CIPHER_MASTER", "not-hexadecimal")]);
+    assert!(!problem.contains("not-hexadecimal"), "{problem}");
+    assert!(problem.contains("cipher_master") && problem.contains("64 hex"), "{problem}");
+}
+
+#[test]
+fn secrets_come_from_files_and_commands_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secrets");
+    std::fs::write(&path, "first-0123456789abcdef\n\nsecond-0123456789,abcdef\n").unwrap();
+    let path = path.to_str().unwrap();
+    let both = ["first-0123456789abcdef", "second-0123456789,abcdef"];
+    assert_eq!(exposed(&from(&[("SENDOFF_SECRETS_FILE", path)]).secrets), both);
+    let named = format!("file:{path}");
+    assert_eq!(exposed(&from(&[("SENDOFF_SECRETS", &named)]).secrets), both);
+    let command = format!("exec:head -1 {path}");
+    assert_eq!(exposed(&from(&[("SENDOFF_SECRETS", &command)]).secrets), both[..1]);
+    let key = from(&[("SENDOFF_SETTINGS_AMAZON_S3_SECRET_ACCESS_KEY_FILE", path)]);
+    assert_eq!(key.settings["amazon_s3"].get("secret_access_key"), Some(both[0]));
+
+    assert!(problem(&[("SENDOFF_SECRETS", "file:/nowhere")]).contains("/nowhere"));
+    assert!(problem(&[("SENDOFF_SECRETS", "exec:exit 3")]).contains("exit status: 3"));
+    assert!(problem(&[("SENDOFF_SECRETS", "exec:true")]).contains("no secret"));
+    assert!(problem(&[("SENDOFF_SECRETS_FILE", "/nowhere")]).contains("/nowhere"));
+    let twice = problem(&[("SENDOFF_SECRETS_FILE", path), ("SENDOFF_SECRETS", "x")]);
+    assert!(twice.contains("both set"), "{twice}");
+    // Only secrets have the twin.
+    assert!(problem(&[("SENDOFF_LABEL_FILE", path)]).contains("is no setting"));
+}
+
+#[test]
+fn the_reference_hubs_variables_work_unchanged() {
+    let config = from(&[
+        ("ACTION_HUB_LABEL", "Ours"),
+        ("ACTION_HUB_SECRET", "file:a,secret with commas"),
+        ("ACTION_HUB_BASE_URL", "https://hub.example.com/looker/"),
+        ("PORT", "9000"),
+        ("CIPHER_MASTER", &"0f".repeat(32)),
+        ("ACTION_WHITELIST", "amazon_s3,google_drive,debug"),
+        ("ACTION_HUB_JSON_KEEPALIVE_SEC", "10"),
+        ("ACTION_HUB_STREAM_REQUEST_TIMEOUT", "780000"),
+        ("ACTION_HUB_SOCKET_TIMEOUT", "0"),
+        ("ACTION_HUB_DEBUG_ENDPOINT", "https://debug.example.com"),
+        ("ACTION_HUB_EXECUTE_PROCESS_COUNT", "4"),
+    ]);
+    assert_eq!(config.label, "Ours");
+    assert_eq!(exposed(&config.secrets), ["file:a,secret with commas"]);
+    assert_eq!(config.base_url.as_deref(), Some("https://hub.example.com/looker"));
+    assert_eq!(config.listen, ["0.0.0.0:9000".parse().unwrap()]);
+    assert_eq!(config.cipher_master.unwrap().expose(), "0f".repeat(32));
+    assert_eq!(config.actions, ["amazon_s3", "debug"]);
+    assert_eq!(config.limits.keep_alive, Duration::from_secs(10));
+    assert_eq!(config.limits.idle, Duration::from_secs(13 * 60));
+    assert!(config.debug);
+    let notes = config.notes.join("\n");
+    for note in ["google_drive", "ACTION_HUB_SOCKET_TIMEOUT=0", "ACTION_HUB_EXECUTE_PROCESS_COUNT"]
+    {
+        assert!(notes.contains(note), "{notes}");
+    }
+}
+
+#[test]
+fn the_longer_of_the_reference_hubs_two_silences_counts() {
+    let config = from(&[
+        ("ACTION_HUB_STREAM_REQUEST_TIMEOUT", "90000"),
+        ("ACTION_HUB_SOCKET_TIMEOUT", "120000"),
+    ]);
+    assert_eq!(config.limits.idle, Duration::from_secs(120));
+}
+
+#[test]
+fn an_allow_list_without_any_known_action_does_not_mean_all() {
+    assert!(problem(&[("ACTION_WHITELIST", "google_drive")]).contains("none of these"));
+}
+
+#[test]
+fn a_new_name_wins_over_the_old_one_and_a_note_says_so() {
+    let config = from(&[
+        ("SENDOFF_SECRETS", "new-0123456789abcdef"),
+        ("ACTION_HUB_SECRET", "old-0123456789abcdef"),
+        ("SENDOFF_LIMITS_IDLE", "5 s"),
+        ("ACTION_HUB_SOCKET_TIMEOUT", "7000"),
+    ]);
+    assert_eq!(exposed(&config.secrets), ["new-0123456789abcdef"]);
+    assert_eq!(config.limits.idle, Duration::from_secs(5));
+    let notes = config.notes.join("\n");
+    assert!(notes.contains("ACTION_HUB_SECRET is set beside SENDOFF_SECRETS"), "{notes}");
+    assert!(notes.contains("ACTION_HUB_SOCKET_TIMEOUT is set beside"), "{notes}");
+}
+
+#[test]
+fn wrong_values_of_old_names_are_named_by_them() {
+    assert!(problem(&[("PORT", "http")]).contains("PORT"));
+    assert!(
+        problem(&[("ACTION_HUB_JSON_KEEPALIVE_SEC", "30 s")]).contains("whole number of seconds")
+    );
+    assert!(problem(&[("ACTION_HUB_SOCKET_TIMEOUT", "-1")]).contains("milliseconds"));
+}
+
+#[test]
+fn settings_of_actions_that_are_not_offered_are_noted_and_left_out() {
+    let config = from(&[("SENDOFF_SETTINGS_AMAZON_S3_REGION", "x"), ("SENDOFF_ACTIONS", "sftp")]);
+    assert!(config.settings.is_empty());
+    assert!(config.notes.concat().contains("settings.amazon_s3 is not used"));
+    assert!(problem(&[("SENDOFF_SETTINGS_AMAZON_S3_REGOIN", "x")]).contains("AMAZON_S3_REGION"));
+}

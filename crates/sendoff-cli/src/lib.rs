@@ -1,0 +1,14 @@
+//! `sendoff`, an action hub in one binary: its configuration, its commands and its server.
+
+mod cli;
+mod commands;
+pub mod config;
+mod demo;
+mod hub;
+mod logging;
+mod serve;
+
+pub use cli::main;
+pub use hub::{build as hub, catalogue};
+pub use logging::init as log;
+pub use serve::platform_limits;

@@ -1,0 +1,7 @@
+//! The `sendoff` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sendoff_cli::main()
+}
