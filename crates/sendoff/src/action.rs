@@ -86,6 +86,11 @@ impl<S> Context<S> {
         self.call.data.get("value")
     }
 
+    /// The cell's value as Looker shows it, for cells.
+    pub fn cell_rendered(&self) -> Option<&str> {
+        self.call.data.get("rendered")
+    }
+
     /// What is sent: a cell, a query or a dashboard. Absent while the form is drawn for an action
     /// that has not said so.
     pub fn kind(&self) -> Option<ActionType> {
