@@ -192,6 +192,7 @@ pub(crate) struct Tokenizer {
     seen_in_attachment: HashSet<String>,
     name: Vec<u8>,
     json: Vec<u8>,
+    /// This and the two below are as new whenever a string or value has ended.
     text: Text,
     value: Value,
     utf8: Utf8,
@@ -307,7 +308,6 @@ impl Tokenizer {
             (State::Start, _) => return Err(What::NotAnObject(byte)),
             (State::FirstName | State::NextName, b'"') => {
                 self.name.clear();
-                self.text = Text::default();
                 State::InName
             }
             (State::FirstName | State::AfterValue, b'}') if self.in_attachment => {
@@ -352,13 +352,11 @@ impl Tokenizer {
             && byte == b'"'
         {
             out.push_back(Event::DataStart { origin, shape: Shape::Text });
-            self.text = Text::default();
             self.state = State::InText;
             return Ok(1);
         }
         let around = if self.in_attachment { 2 } else { 1 };
         self.value.start(self.limits.depth.saturating_sub(around));
-        self.utf8 = Utf8::default();
         if let Some(origin) = origin {
             out.push_back(Event::DataStart { origin, shape: Shape::Json });
             self.state = State::InJson;
