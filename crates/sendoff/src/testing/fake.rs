@@ -73,6 +73,11 @@ pub trait Fake: Send + Sync + 'static {
     /// of an upload in parts.
     fn commits(&self, method: &Method, path_and_query: &str) -> bool;
 
+    /// The most bytes that the vendor takes in one delivery, if it has such a limit.
+    fn takes_at_most(&self) -> Option<u64> {
+        None
+    }
+
     /// Answers of status 200 to the commit that are failures all the same, if the vendor has such:
     /// media type and body.
     fn false_successes(&self) -> Vec<(&'static str, String)> {

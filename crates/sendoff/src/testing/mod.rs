@@ -13,6 +13,7 @@ mod fake;
 mod faults;
 mod looker;
 mod proxy;
+pub mod suite;
 mod vendor;
 
 pub use content::Content;
