@@ -337,6 +337,12 @@ impl Http {
         dialled?.map_err(|fault| peer.unreachable(host, &fault).error)
     }
 
+    /// How long no byte may move, for protocols that a destination speaks itself over
+    /// [`connect`](Self::connect).
+    pub fn idle_timeout(&self) -> Duration {
+        self.delivery.egress.inner.idle_timeout
+    }
+
     fn attempt<'a>(&'a self, peer: &'a Peer, idle: Option<Duration>) -> Attempt<'a> {
         let inner = &*self.delivery.egress.inner;
         Attempt {
