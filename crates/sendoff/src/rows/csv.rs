@@ -165,6 +165,6 @@ impl Records {
         let text = String::from_utf8(text).map_err(|_| Fault::Row("it is not UTF-8"))?;
         self.reset();
         self.rows += 1;
-        Ok(Row { columns, text, cells, pivots: Vec::new(), number: self.rows })
+        Ok(Row { columns, text, decoded: 0, cells, pivots: Vec::new(), number: self.rows })
     }
 }

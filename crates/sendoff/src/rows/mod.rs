@@ -216,7 +216,12 @@ impl Rows {
         loop {
             let row = match &mut self.parser {
                 Parser::Records(records) => records.advance(&mut self.chunk),
-                Parser::Json { document, cells } => json_row(document, cells, &mut self.chunk),
+                Parser::Json { document, cells } => {
+                    document.advance(&mut self.chunk, Some(cells)).map(|event| match event {
+                        Event::Row(row) => Some(row),
+                        Event::Data | Event::More => None,
+                    })
+                }
             };
             if let Some(row) = self.checked(row)? {
                 self.read += 1;
@@ -280,7 +285,7 @@ impl Rows {
     async fn reach_data(&mut self, room: &SpoolRoom) -> Result<()> {
         loop {
             let Parser::Json { document, .. } = &mut self.parser else { return Ok(()) };
-            match document.advance(&mut self.chunk) {
+            match document.advance(&mut self.chunk, None) {
                 Ok(Event::More) => {}
                 Ok(Event::Data) => break,
                 // Rows come after `Data`.
@@ -308,13 +313,13 @@ impl Rows {
         if !document.may_hold_fields() {
             return Ok(());
         }
-        let mut ahead = document.skim();
+        let mut ahead = document.clone();
         let mut writer = room.writer();
         loop {
             if !self.chunk.is_empty() {
                 writer.write(self.chunk.clone()).await?;
             }
-            if let Err(fault) = ahead.advance(&mut self.chunk) {
+            if let Err(fault) = ahead.advance(&mut self.chunk, None) {
                 self.state = State::Failed;
                 return Err(fault.error(ahead.rows()));
             }
@@ -331,21 +336,6 @@ impl Rows {
             document.learn(&mut ahead);
         }
         Ok(())
-    }
-}
-
-/// The next row of a document; nothing once the chunk is used up.
-fn json_row(
-    document: &mut Document,
-    cells: &mut CellReader,
-    chunk: &mut Bytes,
-) -> Result<Option<Row>, Fault> {
-    loop {
-        match document.advance(chunk)? {
-            Event::Row(json) => return cells.read(json, document.rows()).map(Some),
-            Event::Data => {}
-            Event::More => return Ok(None),
-        }
     }
 }
 

@@ -19,17 +19,23 @@ pub struct Row {
     pub(super) columns: Arc<Columns>,
     /// The row as Looker sent it, then the text of the strings that had escapes.
     pub(super) text: String,
+    /// Where the un-escaped text begins.
+    pub(super) decoded: u32,
     pub(super) cells: Vec<CellParts>,
     pub(super) pivots: Vec<(Span, CellParts)>,
     pub(super) number: u64,
 }
 
-/// A part of a row's text, in bytes.
+/// A part of a row's text, in bytes; with [`DECODED`] set in both, counted from where the
+/// un-escaped text begins. Neither part of the text reaches 2^31 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: u32,
     pub(super) end: u32,
 }
+
+/// See [`Span`].
+pub(super) const DECODED: u32 = 1 << 31;
 
 /// Where the parts of a cell stand in the row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,7 +101,9 @@ impl Row {
     }
 
     fn part(&self, span: Span) -> &str {
-        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+        let from = if span.start & DECODED == 0 { 0 } else { self.decoded };
+        let at = |place: u32| (place & !DECODED) as usize + from as usize;
+        self.text.get(at(span.start)..at(span.end)).unwrap_or_default()
     }
 }
 

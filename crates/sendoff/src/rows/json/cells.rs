@@ -1,12 +1,12 @@
-//! Reads the cells of one row whose JSON the scanner has found sound.
+//! Reads the cells of one row.
 
 use std::sync::Arc;
 
-use super::scan::{is_space, text_run};
+use super::scan::{Scanner, is_space, text_run};
 use super::unescape::unescape;
 use crate::rows::Fault;
 use crate::rows::columns::{Columns, MAX_COLUMNS};
-use crate::rows::value::{CellParts, Row, Span, ValueKind};
+use crate::rows::value::{CellParts, DECODED, Row, Span, ValueKind};
 
 /// Makes rows of their JSON text, and keeps the columns.
 #[derive(Debug)]
@@ -25,13 +25,23 @@ impl CellReader {
     }
 
     /// Makes row `number` of its JSON text.
-    pub(in crate::rows) fn read(&mut self, mut json: Vec<u8>, number: u64) -> Result<Row, Fault> {
+    pub(super) fn read(&mut self, json: &[u8], number: u64) -> Result<Row, Fault> {
+        self.row(json, number).map(|(row, _)| row)
+    }
+
+    /// Makes row `number` of the object that `json` begins with, and tells its length. Nothing if
+    /// it is not whole or not sound.
+    pub(super) fn read_first(&mut self, json: &[u8], number: u64) -> Option<(Row, usize)> {
+        self.row(json, number).ok()
+    }
+
+    fn row(&mut self, json: &[u8], number: u64) -> Result<(Row, usize), Fault> {
         let mut cells = vec![CellParts::default(); self.columns.len()];
         let has_pivots = self.detail && !self.columns.pivots().is_empty();
-        let mut reader = Reader::new(&json, self.detail, has_pivots);
+        let mut reader = Reader::new(json, self.detail, has_pivots);
         let mut place = 0;
-        reader.open();
-        while let Some(name) = reader.name()? {
+        reader.open()?;
+        while let Some(name) = reader.name(place == 0)? {
             let cell = reader.cell()?;
             let name = reader.bytes(name);
             let index = self.place(place, name, &cells)?;
@@ -42,13 +52,18 @@ impl CellReader {
             // In range: the line above made it so.
             cells[index] = cell;
         }
-        let Reader { decoded, pivots, .. } = reader;
-        json.extend_from_slice(&decoded);
-        let text = String::from_utf8(json).map_err(|_| Fault::Row("it is not UTF-8"))?;
-        let row = Row { columns: Arc::clone(&self.columns), text, cells, pivots, number };
+        let Reader { decoded, pivots, at, .. } = reader;
+        let json = json.get(..at).unwrap_or_default();
+        let mut text = Vec::with_capacity(at + decoded.len());
+        text.extend_from_slice(json);
+        text.extend_from_slice(&decoded);
+        let text = String::from_utf8(text).map_err(|_| Fault::Row("it is not UTF-8"))?;
+        let columns = Arc::clone(&self.columns);
+        // A row has at most 16 MiB.
+        let row = Row { columns, text, decoded: at as u32, cells, pivots, number };
         match looker_error(&row, place) {
             Some(words) => Err(Fault::Said(words)),
-            None => Ok(row),
+            None => Ok((row, at)),
         }
     }
 
@@ -100,27 +115,33 @@ fn looker_error(row: &Row, members: usize) -> Option<String> {
     Some(words.to_owned())
 }
 
-/// Walks over JSON that is known to be sound. Where it proves not to be, it gives an error all the
-/// same.
+/// A byte that cannot be where it is, or no byte.
+const UNSOUND: Fault = Fault::Row("it is not well-formed JSON");
+
+/// Walks over a row, as strict as the scanner: it is also used where that has not been.
 struct Reader<'a> {
     json: &'a [u8],
     at: usize,
+    /// In how many objects we stand.
+    depth: u32,
     detail: bool,
     has_pivots: bool,
-    /// Text of strings that have escapes; its spans count on from the end of `json`.
+    /// Text of strings that have escapes.
     decoded: Vec<u8>,
     pivots: Vec<(Span, CellParts)>,
 }
 
 impl<'a> Reader<'a> {
     fn new(json: &'a [u8], detail: bool, has_pivots: bool) -> Self {
-        Self { json, at: 0, detail, has_pivots, decoded: Vec::new(), pivots: Vec::new() }
+        let (decoded, pivots) = (Vec::new(), Vec::new());
+        Self { json, at: 0, depth: 0, detail, has_pivots, decoded, pivots }
     }
 
-    /// The next byte that is no white space and no separator; it stays.
+    /// The next byte that is no white space; it stays. 0 at the end.
+    #[inline(always)]
     fn peek(&mut self) -> u8 {
         while let Some(&byte) = self.json.get(self.at) {
-            if !is_space(byte) && byte != b',' && byte != b':' {
+            if !is_space(byte) {
                 return byte;
             }
             self.at += 1;
@@ -128,31 +149,53 @@ impl<'a> Reader<'a> {
         0
     }
 
-    /// Enters the object that stands here.
-    fn open(&mut self) {
-        self.peek();
-        self.at += 1;
-    }
-
-    /// The next member's name; nothing at the object's end, which is left behind.
-    fn name(&mut self) -> Result<Option<Span>, Fault> {
-        if self.peek() == b'"' {
-            return self.text().map(Some);
+    #[inline(always)]
+    fn expect(&mut self, byte: u8) -> Result<(), Fault> {
+        if self.peek() != byte {
+            return Err(UNSOUND);
         }
         self.at += 1;
-        Ok(None)
+        Ok(())
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.json.get(self.at..).unwrap_or_default()
+    }
+
+    /// Enters the object that stands here.
+    fn open(&mut self) -> Result<(), Fault> {
+        self.depth += 1;
+        self.expect(b'{')
+    }
+
+    /// The next member's name, with the colon read; nothing at the object's end, which is left
+    /// behind.
+    #[inline]
+    fn name(&mut self, first: bool) -> Result<Option<Span>, Fault> {
+        if self.peek() == b'}' {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(None);
+        }
+        if !first {
+            self.expect(b',')?;
+        }
+        if self.peek() != b'"' {
+            return Err(UNSOUND);
+        }
+        let name = self.text()?;
+        self.expect(b':')?;
+        Ok(Some(name))
     }
 
     fn bytes(&self, span: Span) -> &[u8] {
-        let (start, end) = (span.start as usize, span.end as usize);
-        match start.checked_sub(self.json.len()) {
-            Some(start) => self.decoded.get(start..end - self.json.len()),
-            None => self.json.get(start..end),
-        }
-        .unwrap_or_default()
+        let text = if span.start & DECODED == 0 { self.json } else { &self.decoded };
+        let at = |place: u32| (place & !DECODED) as usize;
+        text.get(at(span.start)..at(span.end)).unwrap_or_default()
     }
 
     /// The text of the string that stands here, without its escapes.
+    #[inline]
     fn text(&mut self) -> Result<Span, Fault> {
         let start = self.at + 1;
         let rest = self.json.get(start..).unwrap_or_default();
@@ -161,13 +204,14 @@ impl<'a> Reader<'a> {
             self.at = start + run + 1;
             return Ok(span(start, start + run));
         }
-        let from = self.json.len() + self.decoded.len();
+        let from = self.decoded.len();
         let read = unescape(rest, &mut self.decoded).map_err(Fault::Row)?;
         if !read.closed {
-            return Err(Fault::Row("half of a surrogate pair is no character"));
+            return Err(UNSOUND);
         }
         self.at = start + read.used;
-        Ok(span(from, self.json.len() + self.decoded.len()))
+        let Span { start, end } = span(from, self.decoded.len());
+        Ok(Span { start: start | DECODED, end: end | DECODED })
     }
 
     /// A member of the row.
@@ -198,25 +242,20 @@ impl<'a> Reader<'a> {
             b'{' | b'[' => ValueKind::Json,
             _ => ValueKind::Number,
         };
-        let value = self.skip();
+        let value = self.skip()?;
         Ok(CellParts { kind, value, ..CellParts::default() })
     }
 
     /// Passes over a value and tells where it stands.
-    fn skip(&mut self) -> Span {
-        let byte = self.peek();
+    fn skip(&mut self) -> Result<Span, Fault> {
+        self.peek();
         let start = self.at;
-        let rest = self.json.get(start..).unwrap_or_default();
-        let length = match byte {
-            b'{' | b'[' => container(rest),
-            b'"' => string(rest),
-            _ => {
-                let ends = |b: &u8| matches!(b, b',' | b'}' | b']') || is_space(*b);
-                rest.iter().position(ends).unwrap_or(rest.len())
-            }
-        };
-        self.at = start + length;
-        span(start, self.at)
+        let read = Scanner::inside(self.depth).scan(self.rest(), 0)?;
+        if !read.done {
+            return Err(UNSOUND);
+        }
+        self.at = start + read.used;
+        Ok(span(start, self.at))
     }
 
     /// A cell with a `value`; nothing if the object holds a cell for each pivot key.
@@ -224,8 +263,10 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let mut cell = CellParts { kind: ValueKind::Null, ..CellParts::default() };
         let (mut has_value, mut objects, mut others) = (false, 0, 0);
-        self.open();
-        while let Some(name) = self.name()? {
+        let mut first = true;
+        self.open()?;
+        while let Some(name) = self.name(first)? {
+            first = false;
             let byte = self.peek();
             match byte {
                 b'{' => objects += 1,
@@ -242,15 +283,12 @@ impl<'a> Reader<'a> {
                 b"rendered" => {
                     cell.rendered = match byte {
                         b'"' => Some(self.text()?),
-                        b'n' => {
-                            self.skip();
-                            None
-                        }
-                        _ => Some(self.skip()),
+                        b'n' => self.skip().map(|_| None)?,
+                        _ => Some(self.skip()?),
                     };
                 }
                 _ => {
-                    self.skip();
+                    self.skip()?;
                 }
             }
         }
@@ -265,8 +303,10 @@ impl<'a> Reader<'a> {
     fn pivoted(&mut self) -> Result<CellParts, Fault> {
         let start = self.at;
         let first = self.pivots.len();
-        self.open();
-        while let Some(key) = self.name()? {
+        let mut fresh = true;
+        self.open()?;
+        while let Some(key) = self.name(fresh)? {
+            fresh = false;
             let cell = match self.peek() {
                 b'{' if self.detail => self.object_or_json()?,
                 _ => self.scalar()?,
@@ -290,39 +330,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A row has at most 16 MiB, and its un-escaped text is no longer than that: both fit.
+/// A row has at most 16 MiB, and no part of it is un-escaped more than twice: both fit.
 fn span(start: usize, end: usize) -> Span {
     Span { start: start as u32, end: end as u32 }
-}
-
-/// The length of the string that `json` begins with, quotes included.
-fn string(json: &[u8]) -> usize {
-    let mut at = 1;
-    loop {
-        at += text_run(json.get(at..).unwrap_or_default());
-        match json.get(at) {
-            Some(b'\\') => at += 2,
-            Some(b'"') => return at + 1,
-            _ => return json.len(),
-        }
-    }
-}
-
-/// The length of the array or object that `json` begins with.
-fn container(json: &[u8]) -> usize {
-    let (mut at, mut depth) = (0, 0_u32);
-    while let Some(byte) = json.get(at) {
-        match byte {
-            b'"' => {
-                at += string(json.get(at..).unwrap_or_default());
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth <= 1 => return at + 1,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    json.len()
 }

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 pub(super) use cells::CellReader;
 
 use super::Fault;
+use super::value::Row;
 use nested::Nested;
 use scan::{Scanner, is_space};
 
@@ -42,8 +43,6 @@ pub(super) struct Document {
     words: Option<String>,
     rows: u64,
     offset: u64,
-    /// Rows are checked and counted, not handed out.
-    skimming: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +80,7 @@ pub(super) enum Event {
     More,
     /// The value of `data` begins at the chunk's next byte; comes once.
     Data,
-    /// The JSON text of one row.
-    Row(Vec<u8>),
+    Row(Row),
 }
 
 impl Document {
@@ -101,7 +99,6 @@ impl Document {
             words: None,
             rows: 0,
             offset: 0,
-            skimming: false,
         }
     }
 
@@ -139,32 +136,25 @@ impl Document {
         self.nested.as_ref().map_or(self.rows, |nested| nested.document.rows())
     }
 
-    /// A reader from here on that only looks for what stands after the rows.
-    pub(super) fn skim(&self) -> Self {
-        let mut skimmed = self.clone();
-        skimmed.set_skimming();
-        skimmed
-    }
-
-    fn set_skimming(&mut self) {
-        self.skimming = true;
-        if let Some(nested) = &mut self.nested {
-            nested.document.set_skimming();
-        }
-    }
-
     /// Takes over what another reader of the same document found further on.
     pub(super) fn learn(&mut self, ahead: &mut Self) {
         self.fields = ahead.take_fields();
         self.ran_at = ahead.ran_at().map(str::to_owned);
     }
 
-    /// Reads on in `chunk`, and takes from it what was read.
-    pub(super) fn advance(&mut self, chunk: &mut Bytes) -> Result<Event, Fault> {
+    /// Reads on in `chunk`, and takes from it what was read. Without `cells`, rows are checked and
+    /// counted only.
+    pub(super) fn advance(
+        &mut self,
+        chunk: &mut Bytes,
+        mut cells: Option<&mut CellReader>,
+    ) -> Result<Event, Fault> {
         loop {
             let event = match self.place {
-                Place::InName | Place::InMember | Place::InRow => self.value(chunk)?,
-                Place::Nested => self.nested(chunk)?,
+                Place::InName | Place::InMember | Place::InRow => {
+                    self.value(chunk, cells.as_deref_mut())?
+                }
+                Place::Nested => self.nested(chunk, cells.as_deref_mut())?,
                 _ => {
                     let Some(byte) = self.next_byte(chunk) else { return Ok(Event::More) };
                     if self.place == Place::MemberValue
@@ -173,6 +163,12 @@ impl Document {
                     {
                         self.place = Place::Data;
                         return Ok(Event::Data);
+                    }
+                    if byte == b'{'
+                        && matches!(self.place, Place::Row | Place::RowOrClose)
+                        && let Some(row) = self.whole_row(chunk, cells.as_deref_mut())
+                    {
+                        return Ok(Event::Row(row));
                     }
                     let array = self.place == Place::Start && byte == b'[';
                     self.mark(byte, chunk)?;
@@ -222,9 +218,6 @@ impl Document {
             (Place::Start | Place::Data, b'[') => Place::RowOrClose,
             (Place::Start | Place::Data, b'"') => {
                 self.nested = Some(Box::new(Nested::new(self.place == Place::Start)));
-                if self.skimming {
-                    self.set_skimming();
-                }
                 Place::Nested
             }
             (Place::Start, _) => return wrong("expected rows as a JSON array or object"),
@@ -273,10 +266,25 @@ impl Document {
         if self.object { Place::AfterMember } else { Place::End }
     }
 
+    /// The fast way: the chunk holds all of the row, and nothing is wrong with it. Otherwise the
+    /// scanner finds its end, or says what is wrong.
+    fn whole_row(&mut self, chunk: &mut Bytes, cells: Option<&mut CellReader>) -> Option<Row> {
+        let within = chunk.get(..chunk.len().min(MAX_ROW)).unwrap_or_default();
+        let (row, used) = cells?.read_first(within, self.rows + 1)?;
+        self.take(chunk, used);
+        self.place = Place::AfterRow;
+        self.rows += 1;
+        Some(row)
+    }
+
     /// Reads on in a name, a member's value or a row.
-    fn value(&mut self, chunk: &mut Bytes) -> Result<Option<Event>, Fault> {
+    fn value(
+        &mut self,
+        chunk: &mut Bytes,
+        cells: Option<&mut CellReader>,
+    ) -> Result<Option<Event>, Fault> {
         let progress = self.scanner.scan(chunk, self.offset)?;
-        self.keep(chunk.get(..progress.used).unwrap_or_default())?;
+        self.keep(chunk.get(..progress.used).unwrap_or_default(), cells.is_some())?;
         self.take(chunk, progress.used);
         if !progress.done {
             return Ok(Some(Event::More));
@@ -294,8 +302,8 @@ impl Document {
             _ => {
                 self.place = Place::AfterRow;
                 self.rows += 1;
-                if !self.skimming {
-                    return Ok(Some(Event::Row(held)));
+                if let Some(cells) = cells {
+                    return cells.read(&held, self.rows).map(|row| Some(Event::Row(row)));
                 }
             }
         }
@@ -303,9 +311,9 @@ impl Document {
     }
 
     /// Keeps a part of the value that is being read, if it is of use.
-    fn keep(&mut self, part: &[u8]) -> Result<(), Fault> {
+    fn keep(&mut self, part: &[u8], rows: bool) -> Result<(), Fault> {
         let (kept, limit) = match (self.place, self.member) {
-            (Place::InRow, _) => (!self.skimming, MAX_ROW),
+            (Place::InRow, _) => (rows, MAX_ROW),
             (Place::InName, _) => (true, MAX_WORDS),
             (_, Member::Fields) => (true, MAX_FIELDS),
             (_, Member::RanAt | Member::Words) => (true, MAX_WORDS),
@@ -368,10 +376,14 @@ impl Document {
     }
 
     /// Reads on in a document that stands in a string of this one.
-    fn nested(&mut self, chunk: &mut Bytes) -> Result<Option<Event>, Fault> {
+    fn nested(
+        &mut self,
+        chunk: &mut Bytes,
+        cells: Option<&mut CellReader>,
+    ) -> Result<Option<Event>, Fault> {
         let Some(nested) = &mut self.nested else { return Ok(Some(Event::More)) };
         let before = chunk.len();
-        let event = nested.advance(chunk, self.offset);
+        let event = nested.advance(chunk, self.offset, cells);
         self.offset += (before - chunk.len()) as u64;
         match event? {
             Some(Event::Data) if !nested.whole_document => Ok(None),

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 
 use super::unescape::unescape;
-use super::{Document, Event};
+use super::{CellReader, Document, Event};
 use crate::rows::Fault;
 
 /// A string that holds a JSON document.
@@ -31,9 +31,14 @@ impl Nested {
     }
 
     /// Reads on in `chunk`; nothing once the string is closed and all of it was read.
-    pub(super) fn advance(&mut self, chunk: &mut Bytes, base: u64) -> Result<Option<Event>, Fault> {
+    pub(super) fn advance(
+        &mut self,
+        chunk: &mut Bytes,
+        base: u64,
+        mut cells: Option<&mut CellReader>,
+    ) -> Result<Option<Event>, Fault> {
         loop {
-            match self.document.advance(&mut self.text)? {
+            match self.document.advance(&mut self.text, cells.as_deref_mut())? {
                 Event::More => {}
                 event => return Ok(Some(event)),
             }

@@ -13,6 +13,7 @@ pub(super) struct Scanner {
     /// Whether the running string is a member's name.
     name: bool,
     depth: u32,
+    max_depth: u32,
     /// Bit `n` says whether the container at depth `n + 1` is an object.
     objects: u128,
 }
@@ -51,7 +52,13 @@ pub(super) struct Progress {
 
 impl Scanner {
     pub(super) fn new() -> Self {
-        Self { state: State::Value, name: false, depth: 0, objects: 0 }
+        Self::inside(0)
+    }
+
+    /// Scans a value that stands in so many containers.
+    pub(super) fn inside(containers: u32) -> Self {
+        let max_depth = MAX_DEPTH.saturating_sub(containers);
+        Self { state: State::Value, name: false, depth: 0, max_depth, objects: 0 }
     }
 
     /// Reads on in `bytes`, up to the end of the value. `base` is the document's offset of the
@@ -198,7 +205,7 @@ impl Scanner {
 
     #[inline(always)]
     fn open(&mut self, object: bool) -> Result<(), &'static str> {
-        if self.depth == MAX_DEPTH {
+        if self.depth == self.max_depth {
             return Err("values are nested more than 127 deep");
         }
         let bit = 1 << self.depth;
