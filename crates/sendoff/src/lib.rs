@@ -46,6 +46,9 @@ mod action;
 mod egress;
 mod error;
 mod fields;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod intake;
 mod payload;
@@ -75,7 +78,7 @@ pub use hub::{Answer, Builder, Hub, Limits, Token};
 pub use payload::{ByteStream, Payload};
 pub use receipt::Receipt;
 pub use redact::Redactor;
-pub use rows::{Cell, Column, Columns, Row, Rows};
+pub use rows::{Cell, CellValue, Column, ColumnKind, Columns, Row, Rows};
 pub use spec::{ActionType, Commit, Download, Format, Formatting, Icon, LookerVersion};
 pub use spec::{Repeatable, Spec};
 pub use spool::{SpoolLimits, Spooled};

@@ -10,6 +10,13 @@ mod live;
 mod refusal;
 mod tokenizer;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    //! What the fuzz targets look at.
+    pub(crate) use super::base64::Reader;
+    pub(crate) use super::tokenizer::oracle::compare;
+}
+
 use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
 
