@@ -151,6 +151,7 @@ async fn malformed_documents_are_refused_with_place_and_cause() {
         (r#"[{"a":1} {"a":2}]"#, "at byte 9: expected ',' or ']'"),
         (r#"[{"a":1,}]"#, "at byte 8: expected a member's name"),
         (r#"[{"a" 1}]"#, "at byte 6: expected ':'"),
+        (r#"[{"a":1 "b":2}]"#, "at byte 8: expected ',' or '}'"),
         (r#"[{"a":01}]"#, "at byte 7: a number has a leading zero"),
         (r#"[{"a":1.}]"#, "at byte 8: a number is not complete"),
         (r#"[{"a":nul}]"#, "at byte 9: expected true, false or null"),
