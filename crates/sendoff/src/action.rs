@@ -212,7 +212,12 @@ impl<A: Action> AnyAction for A {
 
     fn secrets(&self) -> Vec<&'static str> {
         let all = fields_of::<A::Settings>().into_iter().chain(fields_of::<A::Form>());
-        all.filter(Field::is_secret).map(|field| field.wire_name()).collect()
+        let mut names: Vec<_> =
+            all.filter(Field::is_secret).map(|field| field.wire_name()).collect();
+        // A setting and a form field may have the same name.
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     fn draw(&self, CallBox(call): CallBox) -> Boxed<'_, DrawResult> {
