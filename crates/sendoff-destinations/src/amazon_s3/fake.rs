@@ -59,6 +59,7 @@ struct Stored {
 
 struct OpenUpload {
     name: String,
+    begun: Timestamp,
     metadata: Vec<(String, String)>,
     parts: InOrder,
 }
@@ -99,6 +100,9 @@ impl FakeS3 {
         };
         if !BUCKETS.contains(&bucket.as_str()) {
             return Err(refusal(404, "NoSuchBucket", "The specified bucket does not exist"));
+        }
+        if asked.method == Method::GET && asked.key.is_empty() && asked.query("uploads").is_some() {
+            return Ok(self.list_of_uploads(asked.query("prefix").unwrap_or_default()));
         }
         let name = format!("{bucket}/{}", asked.key);
         let upload = asked.query("uploadId");
@@ -223,6 +227,25 @@ impl FakeS3 {
         Ok(())
     }
 
+    fn list_of_uploads(&self, prefix: &str) -> Response<Bytes> {
+        let state = self.state();
+        let uploads = state.uploads.iter().filter_map(|(id, upload)| {
+            let (_, key) = upload.name.split_once('/')?;
+            let (id, text, begun) = (xml::escape(id), xml::escape(key), upload.begun);
+            key.starts_with(prefix).then(|| {
+                format!(
+                    "<Upload><Key>{text}</Key><UploadId>{id}</UploadId><Initiated>{begun:.3}\
+                     </Initiated></Upload>"
+                )
+            })
+        });
+        let uploads: String = uploads.collect();
+        xml_answer(
+            200,
+            format!("<ListMultipartUploadsResult>{uploads}</ListMultipartUploadsResult>"),
+        )
+    }
+
     fn begin(&self, name: String, headers: &HeaderMap) -> Answer {
         let mut state = self.state();
         state.begun += 1;
@@ -231,7 +254,8 @@ impl FakeS3 {
             "<InitiateMultipartUploadResult><UploadId>{}</UploadId></InitiateMultipartUploadResult>",
             xml::escape(&id)
         );
-        let upload = OpenUpload { name, metadata: metadata(headers), parts: InOrder::default() };
+        let (begun, metadata) = (Timestamp::now(), metadata(headers));
+        let upload = OpenUpload { name, begun, metadata, parts: InOrder::default() };
         state.uploads.insert(id, Arc::new(upload));
         Ok(xml_answer(200, answer))
     }

@@ -106,6 +106,8 @@ struct Ask<'a> {
     hash: Option<Vec<u8>>,
     /// For cleaning up: goes out after a stop too, within this time.
     last_words: Option<Duration>,
+    /// A lost answer has to be noticed.
+    once: bool,
 }
 
 impl S3 {
@@ -168,9 +170,9 @@ impl S3 {
         }
         let http =
             if ask.last_words.is_some() { self.http.for_cleanup() } else { self.http.clone() };
-        // Of S3's POST requests, the begin leaves at worst an empty upload, and the repeated end
-        // is told apart by looking.
-        let call = aws::send(&http, &request).body(ask.body.clone()).repeatable();
+        let call = aws::send(&http, &request).body(ask.body.clone());
+        // POST, the end of an upload, may be repeated too: what comes of it is told by looking.
+        let call = if ask.once { call.once() } else { call.repeatable() };
         match ask.last_words {
             Some(limit) => call.timeout(limit).send().await,
             None => call.send().await,

@@ -1,9 +1,11 @@
 //! One object on its way into a bucket.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
-use sendoff::{ByteStream, Context, Error, Receipt, Result};
+use jiff::{SignedDuration, Timestamp};
+use sendoff::{Arrival, ByteStream, Context, Error, Receipt, Result, Retry};
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -105,6 +107,14 @@ struct Object<'a> {
     new_only: bool,
 }
 
+/// The waits before a begin is tried again. Not the door's own retries, because a lost answer has
+/// to be noticed: it leaves an upload that nobody knows.
+const BEGIN_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// The longest wait that the vendor may ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
+
 const DELIVERY: &str = "x-amz-meta-sendoff-delivery";
 
 impl Object<'_> {
@@ -120,6 +130,39 @@ impl Object<'_> {
 
     fn condition(&self) -> Option<(&'static str, String)> {
         (self.new_only && self.s3.vendor.conditional).then(|| ("if-none-match", "*".to_owned()))
+    }
+
+    async fn begin_once(&self) -> Result<String> {
+        let query = vec![("uploads", String::new())];
+        let headers = self.described();
+        let ask = Ask { query, headers, once: true, ..self.ask(Method::POST) };
+        let reply = self.s3.success(self.s3.send(ask).await?).await?;
+        let status = reply.status().as_u16();
+        let answer = reply.text().await?;
+        xml::text(&answer, "UploadId")
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| self.not_s3(status))
+    }
+
+    /// After a begin whose answer was lost: takes back what was begun for this key since then,
+    /// which nobody else could finish. Needs a right that the keys may lack; then the bucket's
+    /// lifecycle rule does it. Should another delivery have begun the same file in these seconds,
+    /// it fails and says so.
+    async fn sweep(&self, since: Timestamp) {
+        // The vendor's clock may be a little behind.
+        let since = since - SignedDuration::from_secs(2);
+        let key = self.key.as_str();
+        let query = vec![("uploads", String::new()), ("prefix", key.to_owned())];
+        let last_words = self.s3.last_words();
+        let ask = Ask { query, last_words, key: "", ..self.ask(Method::GET) };
+        let list = async { self.s3.success(self.s3.send(ask).await?).await?.text().await };
+        for upload in xml::texts(&list.await.unwrap_or_default(), "Upload") {
+            let text = |tag| xml::text(&upload, tag).unwrap_or_default();
+            let fresh = text("Initiated").parse::<Timestamp>().is_ok_and(|begun| begun >= since);
+            if fresh && text("Key") == key && self.abandon(&text("UploadId")).await.is_err() {
+                tracing::warn!("an upload whose begin was not confirmed could not be taken back");
+            }
+        }
     }
 
     /// Without a condition that the store itself checks, the last look is taken right before the
@@ -166,14 +209,23 @@ impl Upload for Object<'_> {
     }
 
     async fn begin(&self) -> Result<String> {
-        let query = vec![("uploads", String::new())];
-        let ask = Ask { query, headers: self.described(), ..self.ask(Method::POST) };
-        let reply = self.s3.success(self.s3.send(ask).await?).await?;
-        let status = reply.status().as_u16();
-        let answer = reply.text().await?;
-        xml::text(&answer, "UploadId")
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| self.not_s3(status))
+        let since = Timestamp::now();
+        let mut waits = BEGIN_AGAIN_AFTER.into_iter();
+        loop {
+            let error = match self.begin_once().await {
+                Ok(upload) => return Ok(upload),
+                Err(error) => error,
+            };
+            if error.arrival() == Arrival::Maybe {
+                self.sweep(since).await;
+            }
+            let wait = match (error.retry(), waits.next()) {
+                (Retry::Later, Some(wait)) => wait,
+                (Retry::After(asked), Some(_)) if asked <= LONGEST_ASKED => asked,
+                _ => return Err(error),
+            };
+            self.s3.stop.unless_stopped(tokio::time::sleep(wait)).await?;
+        }
     }
 
     async fn part(&self, upload: &str, number: usize, part: Part) -> Result<String> {
