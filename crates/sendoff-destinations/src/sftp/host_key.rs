@@ -160,8 +160,8 @@ mod tests {
     use super::*;
 
     const KEY: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
-    const PRINT: &str = "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ";
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC857wZcmNXDC74DD17rLsoPtmzBr0IVTnOZETpN2GR5";
+    const PRINT: &str = "SHA256:X9CK3vxJpHKNRL8MeqdzAWsb0ZJcODZsHUS0Y4RyqAE";
 
     fn accepts(setting: &str, host: &str, port: u16) -> bool {
         let key = PublicKey::from_openssh(KEY).unwrap();
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn another_key_or_host_is_refused() {
-        let other = "SHA256:AAAAAr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ";
+        let other = "SHA256:AAAA3vxJpHKNRL8MeqdzAWsb0ZJcODZsHUS0Y4RyqAE";
         for setting in [
             String::new(),
             other.to_owned(),

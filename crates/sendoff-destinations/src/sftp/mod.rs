@@ -5,6 +5,8 @@ mod fake;
 mod host_key;
 mod server;
 mod session;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use sendoff::prelude::*;
