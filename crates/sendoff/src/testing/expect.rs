@@ -30,6 +30,8 @@ pub enum Expected {
     DeliveredOrNot(Blame),
     /// Failure that says the data may have arrived.
     MayHaveArrived,
+    /// Either kind of failure: the vendor's answer is no success, but may be no refusal either.
+    NotDeliveredOrMaybe(Blame),
     /// Success where repeating or looking told so, else "may have arrived".
     DeliveredOrMaybe,
     /// Nobody is left to hear it.
@@ -59,6 +61,10 @@ impl Expected {
                 matches!(observed, Observed::Delivered) || observed == Observed::NotDelivered(blame)
             }
             Self::MayHaveArrived => observed == Observed::MayHaveArrived,
+            Self::NotDeliveredOrMaybe(blame) => {
+                matches!(observed, Observed::MayHaveArrived)
+                    || observed == Observed::NotDelivered(blame)
+            }
             Self::DeliveredOrMaybe => {
                 matches!(observed, Observed::Delivered | Observed::MayHaveArrived)
             }
@@ -76,6 +82,7 @@ impl fmt::Display for Expected {
 /// What `fault`, once, at `point` must lead to.
 pub fn expected(fault: Fault, point: Point, spec: &Spec) -> Expected {
     use Blame::{Hub, Looker, Vendor};
+    use Expected::NotDeliveredOrMaybe;
     use Expected::{Delivered, DeliveredOrNot, MayHaveArrived, NoAnswer, NotDelivered};
     match fault {
         Fault::LookerGone | Fault::Killed => NoAnswer,
@@ -83,9 +90,12 @@ pub fn expected(fault: Fault, point: Point, spec: &Spec) -> Expected {
         Fault::LookerDeaf => Delivered,
         Fault::LookerStalls | Fault::DownloadRefused | Fault::DataCut => NotDelivered(Looker),
         Fault::TooLarge | Fault::NoRoom => NotDelivered(Hub),
-        Fault::Refused | Fault::EarlyAnswer | Fault::FalseSuccess | Fault::Unreachable => {
-            NotDelivered(Vendor)
+        Fault::Refused | Fault::EarlyAnswer | Fault::Unreachable => NotDelivered(Vendor),
+        // What was sent may have been taken by whoever answers a login page to it.
+        Fault::FalseSuccess if !spec.checkable && spec.commit != Commit::FinalStep => {
+            NotDeliveredOrMaybe(Vendor)
         }
+        Fault::FalseSuccess => NotDelivered(Vendor),
         // The vendor's own word is that it did not take it.
         Fault::Passing => match spec.repeatable {
             Repeatable::Parts if point < Point::P8 => Delivered,
@@ -166,9 +176,12 @@ mod tests {
                 assert_eq!(expected(fault, Point::P2, &spec), E::NotDelivered(Looker));
             }
             for point in [Point::P4, Point::P5, Point::P6, Point::P8] {
-                for fault in [Fault::Refused, Fault::EarlyAnswer, Fault::FalseSuccess] {
+                for fault in [Fault::Refused, Fault::EarlyAnswer] {
                     assert_eq!(expected(fault, point, &spec), E::NotDelivered(Vendor));
                 }
+                let lied = expected(Fault::FalseSuccess, point, &spec);
+                assert!(lied.allows(Observed::NotDelivered(Vendor)));
+                assert!(!lied.allows(Observed::Delivered));
                 assert!(!expected(Fault::Terminated, point, &spec).allows(Observed::Delivered));
             }
             assert_eq!(expected(Fault::NoRoom, Point::P2, &spec), E::NotDelivered(Hub));

@@ -38,9 +38,10 @@ fn sound(subject: &Subject) -> Verdict {
     if let Some(url) = spec.vendor_docs {
         ensure(url.starts_with("https://"), || format!("the vendor's page is {url}"))?;
     }
-    ensure(!(spec.over_http && fake.origins().is_empty() && spec.commit != crate::Commit::Never), || {
-        "its vendor speaks HTTP, but its stand-in has no origin".into()
-    })?;
+    ensure(
+        !(spec.over_http && fake.origins().is_empty() && spec.commit != crate::Commit::Never),
+        || "its vendor speaks HTTP, but its stand-in has no origin".into(),
+    )?;
     let params = action.params();
     let fields = action.form_fields();
     unique("params", params.iter().map(|param| param.name.as_str()))?;
@@ -61,7 +62,8 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Verdict {
 
 fn secrets(names: &[&str], settings: &crate::Values, answers: &crate::Values) -> Verdict {
     let mut seen = HashSet::new();
-    for name in names {
+    // A setting and an answer may share a name.
+    for name in names.iter().collect::<HashSet<_>>() {
         for value in [settings.get(name), answers.get(name)].into_iter().flatten() {
             ensure(value.len() >= SHORTEST_SECRET, || {
                 format!("the stand-in's {name} is shorter than {SHORTEST_SECRET} characters")
@@ -153,7 +155,8 @@ fn differ(ours: &Value, theirs: &Value, at: &str, found: &mut Vec<(String, Strin
             names.sort();
             for name in names {
                 let none = Value::Null;
-                let (one, other) = (ours.get(name).unwrap_or(&none), theirs.get(name).unwrap_or(&none));
+                let (one, other) =
+                    (ours.get(name).unwrap_or(&none), theirs.get(name).unwrap_or(&none));
                 differ(one, other, &format!("{at}/{name}"), found);
             }
         }

@@ -1,5 +1,6 @@
 //! The form is as approved, never an error page, and what is left out of it is named.
 
+use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -19,9 +20,8 @@ pub(super) fn cases(subject: &Subject) -> Vec<Case> {
         case("missing_field_is_named", async |subject| missing(&subject).await),
     ];
     if subject.spec.over_http {
-        cases.push(case("form_survives_a_refusing_vendor", async |subject| {
-            refused(&subject).await
-        }));
+        cases
+            .push(case("form_survives_a_refusing_vendor", async |subject| refused(&subject).await));
     }
     cases
 }
@@ -114,28 +114,39 @@ fn uncalled(lab: &Lab) -> Verdict {
 }
 
 /// Compares one part of an approved file, or writes it.
-pub(super) fn approved(file: &Path, part: &str, now: &Value) -> Verdict {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let mut all: Map<String, Value> = if text.is_empty() {
-        Map::new()
-    } else {
-        serde_json::from_str(&text)
-            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?
-    };
-    if all.get(part) == Some(now) {
-        return Ok(());
-    }
-    if std::env::var_os(BLESS).is_none_or(|value| value.is_empty()) {
+pub(super) fn approved(path: &Path, part: &str, now: &Value) -> Verdict {
+    let bless = std::env::var_os(BLESS).is_some_and(|value| !value.is_empty());
+    if !bless {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let all = parts(&text, path)?;
         let was = all.get(part).unwrap_or(&Value::Null);
-        return Err(Failure::new(format!(
-            "the {part} is not as approved in {}.\napproved: {was:#}\nnow: {now:#}\n\
-             If the change is meant, run the test again with {BLESS}=1.",
-            file.display()
-        )));
+        return ensure(was == now, || {
+            format!(
+                "the {part} is not as approved in {}.\napproved: {was:#}\nnow: {now:#}\n\
+                 If the change is meant, run the test again with {BLESS}=1.",
+                path.display()
+            )
+        });
     }
-    all.insert(part.to_owned(), now.clone());
-    if let Some(folder) = file.parent() {
+    if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    Ok(std::fs::write(file, format!("{:#}\n", json!(all)))?)
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+    // The other part's test may write at the same time, in this process or another.
+    file.lock()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let mut all = parts(&text, path)?;
+    all.insert(part.to_owned(), now.clone());
+    file.set_len(0)?;
+    file.rewind()?;
+    Ok(file.write_all(format!("{:#}\n", json!(all)).as_bytes())?)
+}
+
+fn parts(text: &str, path: &Path) -> Result<Map<String, Value>, Failure> {
+    if text.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_str(text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }

@@ -127,9 +127,9 @@ impl Lab {
         &self,
         shipment: &Shipment,
     ) -> Result<Result<Heard, std::io::Error>, Failure> {
-        tokio::time::timeout(ANSWERED_WITHIN, self.looker.execute(shipment)).await.map_err(|_| {
-            Failure::new(format!("no answer within {} s", ANSWERED_WITHIN.as_secs()))
-        })
+        tokio::time::timeout(ANSWERED_WITHIN, self.looker.execute(shipment))
+            .await
+            .map_err(|_| Failure::new(format!("no answer within {} s", ANSWERED_WITHIN.as_secs())))
     }
 
     pub(super) async fn ship(

@@ -12,9 +12,7 @@ use super::lab::Lab;
 use super::verdict::{ensure, judge};
 use super::{Case, Subject, Verdict, case};
 use crate::testing::content::hex;
-use crate::testing::{
-    At, By, Damage, Expected, Flow, Injury, Mischief, Refusal, VendorFault,
-};
+use crate::testing::{At, By, Damage, Expected, Flow, Injury, Mischief, Refusal, VendorFault};
 
 pub(super) fn cases(_: &Subject) -> Vec<Case> {
     vec![
@@ -112,7 +110,8 @@ fn echo(secrets: &[String]) -> Refusal {
     // The hub token never goes to a vendor, so none can send it back.
     let known = &secrets[..secrets.len() - 1];
     let body = format!("Access denied for {}. Encoded: {}", known.join(" "), {
-        let encoded = known.iter().map(|one| utf8_percent_encode(one, NON_ALPHANUMERIC).to_string());
+        let encoded =
+            known.iter().map(|one| utf8_percent_encode(one, NON_ALPHANUMERIC).to_string());
         encoded.collect::<Vec<_>>().join(" ")
     });
     Refusal { status: 403, retry_after: None, media_type: "text/plain", body }

@@ -1,0 +1,29 @@
+//! Where a definition differs from the reference hub's on purpose, and why.
+//!
+//! An entry that no longer differs fails the suite.
+
+use sendoff::testing::suite::Difference;
+
+/// Every intended difference.
+pub const ALL: &[Difference] = &[
+    Difference {
+        action: "azure_storage",
+        pointer: "/params/1/required",
+        reason: "A SAS token or an Entra application may stand in place of the account's key.",
+    },
+    Difference {
+        action: "digitalocean_object_storage",
+        pointer: "/params/2/description",
+        reason: "The reference's text ends in a space that nobody sees.",
+    },
+    Difference {
+        action: "sftp",
+        pointer: "/supported_action_types",
+        reason: "A rendered dashboard is a file like any other.",
+    },
+    Difference {
+        action: "sftp",
+        pointer: "/supported_download_settings",
+        reason: "It streams, so that a result of any size can be sent.",
+    },
+];
