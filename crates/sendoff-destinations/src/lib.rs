@@ -54,20 +54,24 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
     actions
 }
 
-/// Each destination with a stand-in for its vendor.
+/// Makes a destination and a stand-in for its vendor.
 #[cfg(feature = "fakes")]
-pub fn fakes() -> Vec<(Box<dyn AnyAction>, Arc<dyn Fake>)> {
+pub type MakeFake = fn() -> (Box<dyn AnyAction>, Arc<dyn Fake>);
+
+/// How to make each destination with a stand-in for its vendor, in the order of their names.
+#[cfg(feature = "fakes")]
+pub fn fakes() -> Vec<MakeFake> {
     vec![
-        amazon_s3::fake::fake(),
-        azure_storage::fake::fake(),
-        debug::fake(),
-        digitalocean_object_storage::fake::fake(),
-        file::fake(),
+        amazon_s3::fake::fake,
+        azure_storage::fake::fake,
+        debug::fake,
+        digitalocean_object_storage::fake::fake,
+        file::fake,
         #[cfg(feature = "sftp")]
-        sftp::fake(),
-        tray::fake(),
-        webhook::fake(),
-        zapier::fake(),
+        sftp::fake,
+        tray::fake,
+        webhook::fake,
+        zapier::fake,
     ]
 }
 
@@ -77,10 +81,7 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("amazon_s3", include_str!("amazon_s3/setup.md")),
         ("azure_storage", include_str!("azure_storage/setup.md")),
         ("debug", include_str!("debug/setup.md")),
-        (
-            "digitalocean_object_storage",
-            include_str!("digitalocean_object_storage/setup.md"),
-        ),
+        ("digitalocean_object_storage", include_str!("digitalocean_object_storage/setup.md")),
         ("file", include_str!("file/setup.md")),
         #[cfg(feature = "sftp")]
         ("sftp", include_str!("sftp/setup.md")),

@@ -64,6 +64,7 @@ impl Action for Debug {
         .accepts(&[CellAction, Dashboard, Query])
         // What the reference hub lists. Looker then offers its own formats or none.
         .formats(&[])
+        .svg(include_bytes!("icon.svg"))
         .delivery(Repeatable::Nothing, Commit::Never, false)
         .not_http();
 

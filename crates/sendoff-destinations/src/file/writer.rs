@@ -249,3 +249,6 @@ impl Drop for Part<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

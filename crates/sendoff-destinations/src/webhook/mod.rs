@@ -20,8 +20,8 @@ pub(crate) struct Webhook;
 #[derive(Fields)]
 pub(crate) struct Settings {
     /// Where results go if the form names no URL.
-    #[field(label = "URL")]
-    url: Option<Secret>,
+    #[field(label = "Default URL")]
+    default_url: Option<Secret>,
     /// The hosts that users may send to, separated by commas: example.com, or *.example.com for
     /// every host below it. If empty, users may send to any public host.
     allowed_hosts: Option<Hosts>,
@@ -101,7 +101,7 @@ impl Action for Webhook {
         .delivery(Repeatable::Nothing, Commit::LastByte, false);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        if let Some(url) = &cx.settings.url {
+        if let Some(url) = &cx.settings.default_url {
             let host = Address::parse(url)?.host().to_owned();
             form.url.describe(format!("Leave empty to send to {host}, as your Looker admin set."));
         }
@@ -143,10 +143,10 @@ async fn cell(cx: &Context<Settings>, hook: &Hook<'_, Settings>) -> Result<Recei
 
 impl Settings {
     fn address(&self, form: &Form) -> Result<Address> {
-        match (&form.url, &self.url) {
+        match (&form.url, &self.default_url) {
             (Some(url), _) => Address::parse(url),
             (None, Some(url)) => Address::parse(url).map_err(|fault| {
-                Error::settings(format!("The URL of the settings: {}", fault.message()))
+                Error::settings(format!("The setting Default URL: {}", fault.message()))
             }),
             (None, None) => Err(Error::form("url", "URL is required.")),
         }
@@ -156,7 +156,7 @@ impl Settings {
     /// otherwise have them sent to a host of his own.
     fn trust(&self, address: &Address) -> Result<bool> {
         let host = address.host();
-        let own = self.url.as_ref().map(Address::parse).transpose();
+        let own = self.default_url.as_ref().map(Address::parse).transpose();
         let own = own.ok().flatten().is_some_and(|own| own.host() == host);
         let listed = self.allowed_hosts.as_ref();
         if own || listed.is_some_and(|hosts| hosts.allow(host)) {
@@ -225,7 +225,7 @@ mod tests {
 
     fn trust(own: Option<&str>, hosts: &str, secret: bool, to: &str) -> Result<bool> {
         let settings = Settings {
-            url: own.map(Secret::from),
+            default_url: own.map(Secret::from),
             allowed_hosts: Some(hosts).filter(|h| !h.is_empty()).map(|h| Hosts::parse(h).unwrap()),
             headers: None,
             signing_secret: secret.then(|| "a signing secret".into()),

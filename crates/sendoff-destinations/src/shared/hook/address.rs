@@ -98,15 +98,20 @@ impl Value for Hosts {
 fn host_rule(entry: &str) -> Result<String, String> {
     let wildcard = entry.starts_with("*.");
     let bare = entry.strip_prefix("*.").unwrap_or(entry);
-    match url::Host::parse(bare) {
-        Ok(host) if !wildcard => Ok(host.to_string()),
-        Ok(url::Host::Domain(host)) if host.contains('.') => Ok(format!("*.{host}")),
-        _ => Err(format!(
+    let rule = match url::Host::parse(bare) {
+        // The parser takes a star for a letter.
+        _ if bare.contains('*') => None,
+        Ok(host) if !wildcard => Some(host.to_string()),
+        Ok(url::Host::Domain(host)) if host.contains('.') => Some(format!("*.{host}")),
+        _ => None,
+    };
+    rule.ok_or_else(|| {
+        format!(
             "\"{}\" is no host. List hosts such as example.com or *.example.com, separated by \
              commas, without https:// and path.",
             entry.chars().filter(|c| !c.is_control()).take(60).collect::<String>()
-        )),
-    }
+        )
+    })
 }
 
 /// Headers as lines of `Name: value`. The values are secrets.

@@ -20,6 +20,7 @@ use http::Method;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sendoff::prelude::*;
+use sendoff::protocol::{Text, WEBHOOK_ID};
 use sendoff::{Arrival, Body, Class, Redactor, Reply, Retry};
 use uuid::Uuid;
 
@@ -32,6 +33,9 @@ use upload::Upload;
 /// What of a title can stand in a header: everything that is not ASCII, and the percent sign
 /// itself, is percent-encoded as UTF-8.
 const HEADER: &AsciiSet = &CONTROLS.add(b'%');
+
+/// Servers take a few thousand bytes of headers; each character may become twelve.
+const TITLE_AT_MOST: usize = 200;
 
 /// Of an answer, what is read before it is judged. Whatever is longer is not read by anybody.
 const ANSWER_AT_MOST: usize = 8 * 1024 * 1024;
@@ -137,9 +141,7 @@ impl<'a, S> Hook<'a, S> {
     /// Sends the data as the file of a `multipart/form-data` form, in one request.
     pub(crate) async fn multipart(&self, data: Payload) -> Result<Receipt> {
         let name = file_options::target(None, None, &Facts::of(self.cx, &data))?;
-        let about = self.about();
-        let about = about.iter().map(|(key, value)| (*key, value.as_str()));
-        let upload = Upload::form(about, name.name(), data.media_type());
+        let upload = Upload::form(self.about(), name.name(), data.media_type());
         self.one(data, upload).await
     }
 
@@ -202,7 +204,13 @@ impl<'a, S> Hook<'a, S> {
             .header("Idempotency-Key", http.idempotency_key(part))
             .body(body);
         for (name, value) in self.about() {
-            call = call.header(name, value);
+            let header = match name {
+                "webhook_id" => WEBHOOK_ID,
+                "plan_id" => "X-Looker-Plan-Id",
+                _ => "X-Looker-Title",
+            };
+            let value: String = value.chars().take(TITLE_AT_MOST).collect();
+            call = call.header(header, utf8_percent_encode(&value, HEADER).to_string());
         }
         for (name, value) in &self.headers.0 {
             call = call.secret_header(name, value);
@@ -232,11 +240,11 @@ impl<'a, S> Hook<'a, S> {
         let said = if readable { self.redact.clean(&said).into_owned() } else { String::new() };
         let words = excerpt(&said);
         if !(self.confirms)(&said) {
+            // Its own words say that it did not take the data.
             return Err(Error::vendor(format!(
                 "{} answered {status}, but not with the confirmation that it gives: {words}",
                 self.host()
-            ))
-            .may_have_arrived());
+            )));
         }
         Ok(Confirmed { status, words })
     }
@@ -258,20 +266,16 @@ impl<'a, S> Hook<'a, S> {
     }
 
     /// What the receiver learns beside the data.
-    fn about(&self) -> Vec<(&'static str, String)> {
+    fn about(&self) -> impl Iterator<Item = (&'static str, String)> {
         let plan = self.cx.plan();
-        let text = |text: Option<&sendoff::protocol::Text>| text.map(ToString::to_string);
+        let text = |text: Option<&Text>| text.map(ToString::to_string);
         [
-            ("X-Looker-Webhook-Id", self.cx.webhook_id().map(str::to_owned)),
-            ("X-Looker-Plan-Id", text(plan.and_then(|plan| plan.scheduled_plan_id.as_ref()))),
-            ("X-Looker-Title", text(plan.and_then(|plan| plan.title.as_ref()))),
+            ("webhook_id", self.cx.webhook_id().map(str::to_owned)),
+            ("plan_id", text(plan.and_then(|plan| plan.scheduled_plan_id.as_ref()))),
+            ("title", text(plan.and_then(|plan| plan.title.as_ref()))),
         ]
         .into_iter()
-        .filter_map(|(name, value)| {
-            let value: String = value?.chars().take(500).collect();
-            Some((name, utf8_percent_encode(&value, HEADER).to_string()))
-        })
-        .collect()
+        .filter_map(|(name, value)| Some((name, value?)))
     }
 
     /// Names one row of one delivery, so that the receiver can tell a repeat.

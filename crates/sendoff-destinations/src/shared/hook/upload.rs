@@ -42,15 +42,14 @@ impl Upload {
     }
 
     /// A form with some texts and the data as its `file` (RFC 7578).
-    pub(super) fn form<'a>(
-        texts: impl IntoIterator<Item = (&'a str, &'a str)>,
+    pub(super) fn form(
+        texts: impl Iterator<Item = (&'static str, String)>,
         filename: &str,
         media_type: &str,
     ) -> Self {
         let boundary = super::boundary();
         let mut before = String::new();
         for (name, text) in texts {
-            let name = name.trim_start_matches("X-Looker-").to_ascii_lowercase().replace('-', "_");
             before.push_str(&format!(
                 "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n"
             ));
