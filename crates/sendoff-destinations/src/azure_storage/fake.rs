@@ -2,6 +2,8 @@
 //! <https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api> as it was on
 //! 24 November 2026: list, put, blocks, block lists, conditions, and every signature recomputed.
 
+#![allow(clippy::result_large_err, reason = "an answer is an answer, whichever side it is on")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
