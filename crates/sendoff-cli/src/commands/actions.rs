@@ -15,7 +15,8 @@ struct Line {
     name: &'static str,
     label: &'static str,
     types: Vec<&'static str>,
-    formats: Vec<&'static str>,
+    /// Null where every format is offered.
+    formats: Option<Vec<&'static str>>,
     streaming: bool,
 }
 
@@ -32,7 +33,7 @@ impl Line {
     }
 
     fn cells(&self) -> [String; 5] {
-        let formats = if self.formats.is_empty() { "all".into() } else { self.formats.join(" ") };
+        let formats = in_words(self.formats.as_deref(), " ");
         let streaming = if self.streaming { "yes" } else { "no" };
         [self.name.into(), self.label.into(), self.types.join(" "), streaming.into(), formats]
     }
@@ -43,9 +44,17 @@ pub(super) fn types(types: &[ActionType]) -> Vec<&'static str> {
     types.iter().map(|kind| kind.as_str()).collect()
 }
 
-/// The names of the formats offered; none where every one is.
-pub(super) fn formats(formats: Option<&[Format]>) -> Vec<&'static str> {
-    formats.into_iter().flatten().map(|format| format.as_str()).collect()
+/// The names of the formats offered, unless every one is.
+pub(super) fn formats(formats: Option<&[Format]>) -> Option<Vec<&'static str>> {
+    formats.map(|formats| formats.iter().map(|format| format.as_str()).collect())
+}
+
+pub(super) fn in_words(formats: Option<&[&str]>, between: &str) -> String {
+    match formats {
+        None => "all".to_owned(),
+        Some([]) => "none".to_owned(),
+        Some(formats) => formats.join(between),
+    }
 }
 
 /// Prints the actions on offer as a table or JSON.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use sendoff::protocol::{Field, Param};
 use sendoff::{AnyAction, Download};
 
-use super::actions::{formats, types};
+use super::actions::{formats, in_words, types};
 use crate::config;
 use crate::hub;
 
@@ -53,8 +53,7 @@ fn index(actions: &[Box<dyn AnyAction>]) -> String {
 
 fn destination(action: &dyn AnyAction) -> String {
     let spec = action.spec();
-    let all = formats(spec.formats);
-    let formats = if all.is_empty() { "all".to_owned() } else { all.join(", ") };
+    let formats = in_words(formats(spec.formats).as_deref(), ", ");
     let data = match spec.download {
         Download::Push => "comes in the request",
         Download::Url => "is downloaded from Looker, so its size has no limit",
@@ -72,25 +71,21 @@ fn destination(action: &dyn AnyAction) -> String {
     }
     let guides = sendoff_destinations::setup_guides();
     if let Some((_, guide)) = guides.iter().find(|(name, _)| *name == spec.name) {
-        let _ = write!(page, "\n## Set up\n\n{}\n", below_heading(guide));
+        let _ = write!(page, "\n{}\n", below_heading(guide));
     }
     add_params(&mut page, &action.params());
     add_fields(&mut page, &action.form_fields());
     page
 }
 
-/// A guide's own heading is not wanted below ours, and what lies below it moves down by one.
+/// A guide without a title of its own: the page has one.
 fn below_heading(guide: &str) -> String {
-    let mut fenced = false;
-    let lines = guide.trim().lines().enumerate().filter_map(|(n, line)| {
-        fenced ^= line.starts_with("```");
-        match line {
-            line if n == 0 && line.starts_with("# ") => None,
-            line if line.starts_with('#') && !fenced => Some(format!("#{line}")),
-            line => Some(line.to_owned()),
-        }
-    });
-    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+    let guide = guide.trim();
+    let text = match guide.split_once('\n') {
+        Some((title, text)) if title.starts_with("# ") => text.trim(),
+        _ => guide,
+    };
+    if text.starts_with('#') { text.to_owned() } else { format!("## Set up\n\n{text}") }
 }
 
 fn add_params(page: &mut String, params: &[Param]) {
@@ -154,8 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn headings_move_below_ours_but_not_in_code() {
-        let guide = "# Title\n\ntext\n\n## Part\n\n```\n# comment\n```\n";
-        assert_eq!(below_heading(guide), "text\n\n### Part\n\n```\n# comment\n```");
+    fn a_guide_stands_below_the_pages_title() {
+        assert_eq!(below_heading("# Title\n\ntext\n"), "## Set up\n\ntext");
+        assert_eq!(below_heading("## Setup\n\ntext\n"), "## Setup\n\ntext");
+        assert_eq!(
+            below_heading("# Title\n\n## Setup\n# not a title\n"),
+            "## Setup\n# not a title"
+        );
     }
 }

@@ -147,7 +147,7 @@ impl Reader {
 
     /// Any number of secrets.
     pub(super) fn secrets(&mut self, path: &str) -> Option<Vec<Secret>> {
-        self.secret_texts(path, |_| Ok(()))
+        self.secret_texts(path, true, |_| Ok(()))
     }
 
     /// At most one secret.
@@ -156,13 +156,14 @@ impl Reader {
         path: &str,
         check: impl Fn(&str) -> Result<(), String>,
     ) -> Option<Option<Secret>> {
-        let mut all = self.secret_texts(path, check)?;
+        let mut all = self.secret_texts(path, false, check)?;
         Some(all.pop())
     }
 
     fn secret_texts(
         &mut self,
         path: &str,
+        many: bool,
         check: impl Fn(&str) -> Result<(), String>,
     ) -> Option<Vec<Secret>> {
         let mut given = self.given.remove(path)?;
@@ -174,7 +175,12 @@ impl Reader {
         });
         // From here on the secret is not shown, neither in an error nor among what is in force.
         let count = read.as_ref().map_or(1, |(count, _)| *count);
-        given.value = Value::Array(vec![Value::String(MASK.to_owned()); count]);
+        let masks = vec![Value::String(MASK.to_owned()); count];
+        given.value = match masks.first() {
+            _ if many => Value::Array(masks),
+            Some(mask) => mask.clone(),
+            None => Value::String(String::new()),
+        };
         self.given.insert(path.to_owned(), given);
         self.read(path, |given| read.map(|(_, secrets)| (secrets, given.value.clone())))
     }
@@ -182,7 +188,7 @@ impl Reader {
     /// A param of an action, as Looker would have sent it.
     pub(super) fn param(&mut self, path: &str, secret: bool) -> Option<String> {
         if secret {
-            let all = self.secret_texts(path, |_| Ok(()))?;
+            let all = self.secret_texts(path, false, |_| Ok(()))?;
             return Some(all.first()?.expose().to_owned());
         }
         self.text(path)

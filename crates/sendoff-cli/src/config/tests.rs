@@ -153,7 +153,7 @@ fn every_wrong_value_is_named_at_once_with_its_source_and_what_would_be_right() 
     said("SENDOFF_ORIGINS", &["https://a.example", "http://127.0.0.1:9000"]);
     said("SENDOFF_ACTIONS", &["did you mean \"amazon_s3\""]);
     said("SENDOFF_DEBUG_ENABLED", &["maybe", "true or false"]);
-    said("SENDOFF_LOG ", &[]);
+    said("SENDOFF_LOG)", &["loud", "info, debug"]);
     said("SENDOFF_EXTRA_CA", &["/nowhere.pem", "cannot be read"]);
 }
 

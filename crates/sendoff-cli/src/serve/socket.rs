@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -36,17 +37,27 @@ pub(super) struct HeadLimits {
 
 /// The requests of one connection that are being answered.
 #[derive(Clone, Debug, Default)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
+pub(super) struct InFlight(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    count: AtomicUsize,
+    /// The socket, whose patience begins when the last one is answered: hyper may have asked it
+    /// for bytes before that, and need not ask again.
+    socket: AtomicWaker,
+}
 
 impl InFlight {
     /// Counts one until the guard is dropped.
     pub(super) fn begin(&self) -> Answering {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
         Answering(self.clone())
     }
 
-    fn none(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+    /// Whether there is none; if there is, `cx` is woken after the last.
+    fn none(&self, cx: &Context<'_>) -> bool {
+        self.0.socket.register(cx.waker());
+        self.0.count.load(Ordering::Acquire) == 0
     }
 }
 
@@ -56,7 +67,9 @@ pub(super) struct Answering(InFlight);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        if self.0.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.0.socket.wake();
+        }
     }
 }
 
@@ -168,7 +181,7 @@ impl Socket {
 
     /// Fails when the head, or the next request, takes too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if !self.in_flight.none() {
+        if !self.in_flight.none(cx) {
             // The caller waits for us.
             self.waiting = None;
             return Ok(());
@@ -328,3 +341,6 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

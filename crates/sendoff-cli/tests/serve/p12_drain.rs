@@ -1,0 +1,62 @@
+//! P12: SIGTERM ends the hub in good order, and every delivery is answered.
+
+use std::net::TcpStream;
+
+use crate::hub::Hub;
+use crate::wire::Wire;
+
+fn begin(hub: &Hub, request: &str) -> Wire {
+    let mut wire = Wire::open(hub.address);
+    wire.send(request);
+    wire.wait_for_newline();
+    wire
+}
+
+#[test]
+fn p12_sigterm_answers_every_delivery_and_exits_with_0() {
+    let mut hub =
+        Hub::start(&[("SENDOFF_LIMITS_KEEP_ALIVE", "20 ms"), ("SENDOFF_LIMITS_GRACE", "2 s")]);
+    let mut short: Vec<_> = (0..25).map(|_| begin(&hub, &hub.sleep(700))).collect();
+    let mut long: Vec<_> = (0..25).map(|_| begin(&hub, &hub.sleep(600_000))).collect();
+    let mut idle = Wire::open(hub.address);
+    assert_eq!(idle.call("GET /livez HTTP/1.1\r\nHost: hub\r\n\r\n").status, 200);
+
+    hub.terminate();
+    hub.wait_for("draining");
+    // Nobody new is let in, and who waits for nothing is let go.
+    while TcpStream::connect(hub.address).is_ok() {}
+    assert_eq!(idle.rest(), "");
+    for wire in &mut short {
+        let answer = wire.receive().unwrap();
+        assert!(answer.body.contains("\"success\":true"), "{}", answer.body);
+    }
+    for wire in &mut long {
+        let answer = wire.receive().unwrap();
+        assert!(answer.body.contains("\"success\":false"), "{}", answer.body);
+        assert!(answer.body.contains("restart"), "{}", answer.body);
+    }
+    let (status, said) = hub.ended();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn p12_a_second_sigterm_ends_it_at_once() {
+    let mut hub =
+        Hub::start(&[("SENDOFF_LIMITS_KEEP_ALIVE", "20 ms"), ("SENDOFF_LIMITS_GRACE", "1 h")]);
+    let _running = begin(&hub, &hub.sleep(600_000));
+    hub.terminate();
+    hub.wait_for("draining");
+    assert!(hub.is_running());
+    hub.terminate();
+    let (status, said) = hub.ended();
+    assert_eq!(status.code(), Some(1), "{said}");
+}
+
+#[test]
+fn p12_a_hub_without_deliveries_ends_without_waiting() {
+    let mut hub = Hub::start(&[("SENDOFF_LIMITS_GRACE", "1 h")]);
+    hub.terminate();
+    hub.wait_for("draining");
+    assert_eq!(hub.ended().0.code(), Some(0));
+}
