@@ -1,0 +1,273 @@
+//! `sendoff demo`: starts a hub with the `file` destination on loopback, plays Looker once over
+//! real HTTP with a real data set, and shows what crossed the wire.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use sendoff::{Hub, Token};
+use sendoff_protocol::{Format, Outcome};
+use sendoff_workbench::{Answered, Delivery, Exchange, Looker, Paint, Table};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::config::Config;
+
+/// Starts a hub, plays Looker once, and shows what crossed the wire.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// The folder that the file is delivered into; made if it is not there.
+    #[arg(long, default_value = "sendoff-demo", value_name = "DIR")]
+    folder: PathBuf,
+    /// Ends after the delivery: 0 if it succeeded, 1 if it failed. Without it the hub stays up.
+    #[arg(long)]
+    once: bool,
+    /// Prints one JSON document in place of the text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where the file goes below the folder.
+const FILE_NAME: &str = "penguins.csv";
+/// What the user changes in the form; everything else stays as it is drawn.
+const ANSWERS: [(&str, &str); 1] = [("filename", FILE_NAME)];
+
+/// What came of the demo.
+#[derive(Default, Serialize)]
+struct Played {
+    /// What the list URL would be in Looker's admin page.
+    hub: String,
+    steps: Vec<Step>,
+    outcome: Option<Outcome>,
+    /// Why there is no outcome.
+    failure: Option<String>,
+    delivered: Option<Delivered>,
+}
+
+/// One call of Looker's.
+#[derive(Serialize)]
+struct Step {
+    what: &'static str,
+    #[serde(flatten)]
+    exchange: Exchange,
+}
+
+/// The file at the destination.
+#[derive(Serialize)]
+struct Delivered {
+    path: PathBuf,
+    bytes: u64,
+    sha256: String,
+    /// Whether the file holds exactly what Looker sent.
+    identical: bool,
+}
+
+/// Runs the demo.
+pub(crate) async fn run(
+    args: DemoArgs,
+    mut config: Config,
+    colour: bool,
+) -> anyhow::Result<ExitCode> {
+    let folder = made(&args.folder).await?;
+    // A throw-away token, this machine's address and this folder, whatever `serve` would use.
+    let secret = sendoff::Secret::from(Uuid::new_v4().to_string());
+    let token = Token::issue(&secret, None)?;
+    config.secrets = vec![secret];
+    config.base_url = None;
+    config.actions.clear();
+    config.file_root = Some(folder.clone());
+    let hub = crate::hub(&config)?;
+    let listener = listen(&config).await?;
+    let address = listener.local_addr()?;
+    let mut serving = JoinSet::new();
+    serving.spawn(serve(listener, hub.clone()));
+
+    let played = play(address, &token, &folder).await;
+    show(&played, &args, if colour { Paint::Colour } else { Paint::Plain })?;
+    if !args.once {
+        show_how_to_go_on(address, &token);
+        tokio::signal::ctrl_c().await?;
+        hub.drain(config.connections.grace).await;
+    }
+    Ok(if played.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn made(folder: &Path) -> anyhow::Result<PathBuf> {
+    let failed = || format!("The folder {} cannot be used", folder.display());
+    tokio::fs::create_dir_all(folder).await.with_context(failed)?;
+    tokio::fs::canonicalize(folder).await.with_context(failed)
+}
+
+/// Without `serve`'s limits on connections: there is one client, on this machine.
+async fn serve(listener: TcpListener, hub: Hub) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => {
+                    let service = TowerToHyperService::new(hub.clone());
+                    let server = http1::Builder::new();
+                    connections.spawn(server.serve_connection(TokioIo::new(socket), service));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// The configured port on loopback, else a free one: a demo must not fail because a hub runs.
+async fn listen(config: &Config) -> std::io::Result<TcpListener> {
+    for address in config.listen.iter().filter(|address| address.ip().is_loopback()) {
+        if let Ok(listener) = TcpListener::bind(address).await {
+            return Ok(listener);
+        }
+    }
+    TcpListener::bind(("127.0.0.1", 0)).await
+}
+
+/// Lists, draws the form as the test does when an admin enables the action, and delivers.
+async fn play(address: SocketAddr, token: &str, folder: &Path) -> Played {
+    let list_url = format!("http://{address}/");
+    let mut played = Played { hub: list_url, ..Played::default() };
+    if let Err(why) = deliver(&mut played, token, folder).await {
+        played.failure = Some(format!("{why:#}"));
+    }
+    played
+}
+
+async fn deliver(played: &mut Played, token: &str, folder: &Path) -> anyhow::Result<()> {
+    let looker = Looker::new(&played.hub)?.token(token);
+    let listing =
+        played.note("An admin adds the hub: Looker lists its actions", looker.list().await)?;
+    let action = listing
+        .integrations
+        .into_iter()
+        .find(|action| action.name == "file")
+        .context("The hub does not list the `file` action.")?;
+    let form = looker.form(&action, Delivery::query("Penguins")).await;
+    let form = played.note("The admin enables the action: Looker tests its form", form)?;
+    if let sendoff_protocol::Form::Error { error } = &form {
+        anyhow::bail!("The form cannot be drawn: {error}");
+    }
+
+    let table = Table::penguins()?;
+    let csv = table.render(Format::Csv).context("CSV needs no typesetting")?;
+    let mut delivery = Delivery::query("Penguins");
+    // The user leaves each field as it is drawn, but for the name of the file.
+    for field in form.fields() {
+        if let Some(default) = &field.default {
+            delivery = delivery.answer(&field.name, default);
+        }
+    }
+    for (name, value) in ANSWERS {
+        delivery = delivery.answer(name, value);
+    }
+    let delivery = delivery.push(Format::Csv, csv.clone().into());
+    let executed = looker.execute(&action, delivery).await;
+    let outcome = played.note("A user sends a query: Looker pushes its rows as CSV", executed)?;
+    let success = outcome.success;
+    played.outcome = Some(outcome);
+    if success {
+        played.delivered = Some(Delivered::read(&folder.join(FILE_NAME), &csv).await?);
+    }
+    Ok(())
+}
+
+impl Played {
+    fn note<T>(&mut self, what: &'static str, answered: Answered<T>) -> anyhow::Result<T> {
+        self.steps.push(Step { what, exchange: answered.exchange });
+        Ok(answered.answer?)
+    }
+
+    /// Looker was told so, and the file is what was sent.
+    fn succeeded(&self) -> bool {
+        self.failure.is_none()
+            && self.outcome.as_ref().is_some_and(|outcome| outcome.success)
+            && self.delivered.as_ref().is_some_and(|file| file.identical)
+    }
+}
+
+impl Delivered {
+    async fn read(path: &Path, sent: &[u8]) -> anyhow::Result<Self> {
+        let bytes = tokio::fs::read(path)
+            .await
+            .with_context(|| format!("There is no file {}", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: bytes.len() as u64,
+            sha256: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+            identical: bytes == sent,
+        })
+    }
+}
+
+fn show(played: &Played, args: &DemoArgs, paint: Paint) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, played)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    for (n, step) in played.steps.iter().enumerate() {
+        let title = format!("{}. {}", n + 1, step.what);
+        writeln!(out, "{}\n", paint.style("1;4", &title))?;
+        writeln!(out, "{}", step.exchange.render(paint))?;
+    }
+    writeln!(out, "{}\n", paint.style("1;4", "What came of it"))?;
+    writeln!(out, "{}", summary(played, paint))?;
+    Ok(())
+}
+
+fn summary(played: &Played, paint: Paint) -> String {
+    let mut lines = Vec::new();
+    if let Some(file) = &played.delivered {
+        let state = if file.identical {
+            paint.style("32", "identical to what Looker sent")
+        } else {
+            paint.style("31", "NOT what Looker sent")
+        };
+        lines.push(format!("The file     {}", file.path.display()));
+        lines.push(format!("             {} bytes, {state}", file.bytes));
+        lines.push(format!("             sha256 {}", file.sha256));
+    }
+    match &played.outcome {
+        Some(outcome) if outcome.success => {
+            lines.push(format!(
+                "In Looker    the user sees {}; the schedule history says",
+                paint.style("32", "nothing but that it was sent")
+            ));
+            lines.push(format!("             \"{}\"", outcome.message.as_deref().unwrap_or("")));
+        }
+        Some(outcome) => {
+            lines.push(format!("In Looker    the user sees {}:", paint.style("31", "a failure")));
+            lines.push(format!("             {}", outcome.message.as_deref().unwrap_or("")));
+            for (field, problem) in &outcome.validation_errors {
+                lines.push(format!("             {field}: {problem}"));
+            }
+        }
+        None => {}
+    }
+    if let Some(failure) = &played.failure {
+        lines.push(paint.style("31", failure));
+    }
+    lines.join("\n")
+}
+
+/// On stderr: it is talk, not what was asked for.
+fn show_how_to_go_on(address: SocketAddr, token: &str) {
+    eprintln!(
+        "\nThe hub stays up until Ctrl-C. Its list URL and token, as an admin would type them:\n\n  \
+         http://{address}/\n  {token}\n\nTry it:\n\n  \
+         curl -X POST http://{address}/ -H 'Authorization: Token token=\"{token}\"'\n"
+    );
+}
