@@ -58,15 +58,20 @@ impl Server {
     }
 
     pub(crate) fn memory(&self) -> Result<Memory> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-            let kib: u64 = kib.context("the kernel does not say")?.trim().parse()?;
-            anyhow::Ok(kib * 1024)
-        };
-        Ok(Memory { now: field("VmRSS:")?, peak: field("VmHWM:")? })
+        memory_of(&self.child.id().to_string())
     }
+}
+
+/// The memory of a process, by its id or `self`.
+pub(crate) fn memory_of(process: &str) -> Result<Memory> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.context("the kernel does not say")?.trim().parse()?;
+        anyhow::Ok(kib * 1024)
+    };
+    Ok(Memory { now: field("VmRSS:")?, peak: field("VmHWM:")? })
 }
 
 /// A hub that runs, the token it takes, and how long it took to answer a list.
@@ -84,7 +89,7 @@ fn command(binary: &Path) -> Command {
         .env("SENDOFF_SECRETS", SECRET)
         .env("SENDOFF_ALLOW_ADDRESSES", "127.0.0.0/8")
         .env("SENDOFF_DEBUG_ENABLED", "true")
-        .env("SENDOFF_LOG_LEVEL", "warn")
+        .env("SENDOFF_LOG", "warn")
         .stderr(Stdio::inherit());
     command
 }

@@ -13,6 +13,7 @@ mod fake;
 mod faults;
 mod looker;
 mod proxy;
+mod rows;
 pub mod suite;
 mod vendor;
 
@@ -23,4 +24,5 @@ pub use fake::{Fake, Object};
 pub use faults::{Fault, Point};
 pub use looker::{By, Heard, Looker, LookerFault, Shipment};
 pub use proxy::{Damage, Flow, Injury, Proxy};
+pub use rows::json_rows;
 pub use vendor::{At, Mischief, Refusal, Seen, Vendor, VendorFault};
