@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "the test reads bodies that it made itself")]
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ const SECRET: &str = "the hub secret of these tests";
 struct Receiver {
     got: Mutex<Vec<Got>>,
     answers: Mutex<VecDeque<(u16, String)>>,
+    /// Answers without reading the body.
+    hasty: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -65,6 +68,9 @@ impl Fake for Receiver {
         Box::pin(async move {
             let (head, mut stream) = request.into_parts();
             let mut body = Vec::new();
+            if self.hasty.load(Ordering::SeqCst) {
+                return Response::new("thanks".into());
+            }
             while let Some(chunk) = stream.next().await {
                 body.extend_from_slice(&chunk.unwrap());
             }
@@ -347,6 +353,18 @@ async fn a_request_is_repeated_only_if_the_receiver_stands_it() {
         let key = got[0].header("idempotency-key");
         assert!(key.len() == 32 && got.iter().all(|one| one.header("idempotency-key") == key));
     }
+}
+
+#[tokio::test]
+async fn thanks_before_all_of_the_data_are_no_success() {
+    let stage = Stage::set().await;
+    stage.receiver.hasty.store(true, Ordering::SeqCst);
+    // More than the buffers on the way hold.
+    let data = "1,2\n".repeat(2 << 20);
+    let sent = form(json!({ "format": "csv" }));
+    let answer = stage.send("webhook", json!({}), sent, json!(data)).await;
+    assert_eq!(answer["success"], false, "{answer}");
+    assert!(stage.got().is_empty());
 }
 
 #[tokio::test]
