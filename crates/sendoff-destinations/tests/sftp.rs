@@ -12,10 +12,11 @@ mod sshd;
 
 use std::sync::Arc;
 
-use sendoff::testing::{By, Content, Fake, Heard, Looker, Shipment, Vendor};
+use sendoff::testing::{By, Content, Damage, Fake, Flow, Heard, Injury, Looker, Shipment, Vendor};
 use sendoff::{ActionType, AnyAction, EgressConfig, Format, Hub, Origins, Values};
 
 struct Bench {
+    real: bool,
     vendor: Vendor,
     looker: Looker,
 }
@@ -27,14 +28,14 @@ fn ours() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
 
 /// The stand-in, and OpenSSH if it is there.
 async fn benches() -> Vec<Bench> {
-    let mut benches = vec![bench(ours().1).await];
+    let mut benches = vec![bench(ours().1, false).await];
     if let Some(real) = sshd::sshd() {
-        benches.push(bench(real).await);
+        benches.push(bench(real, true).await);
     }
     benches
 }
 
-async fn bench(fake: Arc<dyn Fake>) -> Bench {
+async fn bench(fake: Arc<dyn Fake>, real: bool) -> Bench {
     let vendor = Vendor::start(fake, false).await.expect("a port");
     let mut origins = vendor.origins();
     let looker = Looker::before(|secret, downloads| {
@@ -43,10 +44,16 @@ async fn bench(fake: Arc<dyn Fake>) -> Bench {
         egress.origins = Origins::parse(origins)?;
         Hub::builder().actions([ours().0]).secrets([secret]).egress(egress).build()
     });
-    Bench { looker: looker.await.expect("a hub"), vendor }
+    Bench { real, looker: looker.await.expect("a hub"), vendor }
 }
 
 impl Bench {
+    /// The same kind of server, without files.
+    async fn fresh(&self) -> Self {
+        let fake = if self.real { sshd::sshd().expect("it was there") } else { ours().1 };
+        bench(fake, self.real).await
+    }
+
     fn settings(&self, change: &[(&str, &str)]) -> Values {
         changed(self.vendor.fake().settings(), change)
     }
@@ -216,7 +223,7 @@ async fn the_servers_own_words_are_kept() {
         assert_eq!(bench.objects().await, [("orders.csv".to_owned(), 1_000)]);
     }
     if let Some(real) = sshd::sshd() {
-        let bench = bench(real).await;
+        let bench = bench(real, true).await;
         let answers = bench.answers(&[("path", "/etc")]);
         let said = bench.refused(bench.settings(&[]), answers).await;
         assert!(said.contains("Permission denied"), "{said}");
@@ -228,9 +235,45 @@ async fn a_private_key_logs_in() {
     let Some(real) = sshd::Sshd::from_env() else { return };
     let pem = real.key("client_key");
     let joined = pem.trim().replace('\n', " ");
-    let bench = bench(Arc::new(real)).await;
+    let bench = bench(Arc::new(real), true).await;
     for pem in [pem, joined] {
         let settings = bench.settings(&[("password", ""), ("private_key", &pem)]);
         delivered(&bench.ship(settings, bench.answers(&[]), 1_000).await);
+    }
+}
+
+/// The rename is done, its answer is lost: a second look turns that into the truth.
+#[tokio::test]
+async fn a_lost_answer_is_looked_up() {
+    for if_exists in ["overwrite", "fail", "keep_both"] {
+        for mut bench in benches().await {
+            let answers = bench.answers(&[("if_exists", if_exists)]);
+            delivered(&bench.ship(bench.settings(&[]), answers.clone(), 1_000).await);
+            let all = bench.vendor.proxy().passed(Flow::Down);
+            let mut looked_up = 0;
+            for before in (0..=240).step_by(20) {
+                bench = bench.fresh().await;
+                let after = all.saturating_sub(before);
+                let injury =
+                    Injury { flow: Flow::Down, after, damage: Damage::Close, lasting: false };
+                bench.vendor.proxy().injure(injury);
+                let heard = bench.ship(
+                    bench.settings(&[]),
+                    bench.answers(&[("if_exists", if_exists)]),
+                    1_000,
+                );
+                let heard = heard.await;
+                let success = heard.envelope.as_ref().is_some_and(|envelope| envelope.success);
+                let stands = bench.objects().await.len();
+                assert_eq!(
+                    stands,
+                    usize::from(success),
+                    "{before} bytes before the end: {heard:?}"
+                );
+                // A second connection was made: the answer was not simply there in time.
+                looked_up += u32::from(success && bench.vendor.proxy().passed(Flow::Down) > all);
+            }
+            assert!(looked_up > 0, "no cut met the rename's answer");
+        }
     }
 }
