@@ -38,9 +38,10 @@ pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
     (Box::new(Sftp), Arc::new(Server::default()))
 }
 
-struct Server {
+pub(super) struct Server {
     config: Arc<server::Config>,
     disk: Arc<Mutex<Disk>>,
+    extensions: &'static [&'static str],
 }
 
 fn key(seed: &[u8; 32]) -> PrivateKey {
@@ -56,7 +57,16 @@ impl Default for Server {
             inactivity_timeout: Some(Duration::from_secs(120)),
             ..server::Config::default()
         };
-        Self { config: Arc::new(config), disk: Arc::default() }
+        let extensions = &["posix-rename@openssh.com", "fsync@openssh.com"];
+        Self { config: Arc::new(config), disk: Arc::default(), extensions }
+    }
+}
+
+impl Server {
+    /// Knows no more than the protocol's third version.
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self { extensions: &[], ..Self::default() }
     }
 }
 
@@ -78,8 +88,9 @@ impl Fake for Server {
 
     fn serve(&self, stream: TcpStream) -> BoxFuture<'_, ()> {
         let (config, disk) = (Arc::clone(&self.config), Arc::clone(&self.disk));
+        let (extensions, channels) = (self.extensions, HashMap::new());
         Box::pin(async move {
-            let connection = Connection { disk, channels: HashMap::new() };
+            let connection = Connection { disk, extensions, channels };
             let served = match server::run_stream(config, stream, connection).await {
                 Ok(running) => running.await,
                 Err(fault) => Err(fault),
@@ -151,6 +162,7 @@ impl File {
 
 struct Connection {
     disk: Arc<Mutex<Disk>>,
+    extensions: &'static [&'static str],
     channels: HashMap<ChannelId, Channel<Msg>>,
 }
 
@@ -190,7 +202,8 @@ impl server::Handler for Connection {
         match self.channels.remove(&id) {
             Some(channel) if name == "sftp" => {
                 session.channel_success(id)?;
-                let files = Files { disk: Arc::clone(&self.disk), open: HashMap::new(), next: 0 };
+                let (disk, extensions) = (Arc::clone(&self.disk), self.extensions);
+                let files = Files { disk, extensions, open: HashMap::new(), next: 0 };
                 russh_sftp::server::run(channel.into_stream(), files).await;
                 Ok(())
             }
@@ -206,6 +219,7 @@ fn allow(right: bool) -> Auth {
 /// One SFTP session.
 struct Files {
     disk: Arc<Mutex<Disk>>,
+    extensions: &'static [&'static str],
     /// Path and inode by handle.
     open: HashMap<String, (String, u64)>,
     next: u64,
@@ -274,8 +288,8 @@ impl russh_sftp::server::Handler for Files {
 
     async fn init(&mut self, _: u32, _: HashMap<String, String>) -> Answer<Version> {
         let mut version = Version::new();
-        for name in ["posix-rename@openssh.com", "fsync@openssh.com"] {
-            version.extensions.insert(name.to_owned(), "1".to_owned());
+        for name in self.extensions {
+            version.extensions.insert((*name).to_owned(), "1".to_owned());
         }
         Ok(version)
     }
@@ -371,6 +385,7 @@ impl russh_sftp::server::Handler for Files {
     async fn extended(&mut self, id: u32, request: String, data: Vec<u8>) -> Answer<Packet> {
         let mut texts = Texts(&data);
         match request.as_str() {
+            name if !self.extensions.contains(&name) => return no(StatusCode::OpUnsupported),
             "posix-rename@openssh.com" => {
                 let (Some(from), Some(to)) = (texts.next(), texts.next()) else {
                     return no(StatusCode::BadMessage);

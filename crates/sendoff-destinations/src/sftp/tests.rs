@@ -5,6 +5,8 @@ use sendoff::{Class, Values};
 
 use super::server::Server;
 use super::{Form, Settings};
+#[cfg(feature = "fakes")]
+use super::{Sftp, fake};
 
 /// An ed25519 key that was made for this test, encrypted with "a passphrase".
 const ENCRYPTED: &str = include_str!("test_key");
@@ -119,5 +121,39 @@ async fn a_private_key_that_cannot_be_read_says_why() {
         let Err(error) = server(&settings, &[]).await else { panic!("{pem} was read") };
         assert!(error.message().contains(said), "{error}");
         assert_eq!(error.class(), Class::Settings);
+    }
+}
+
+/// A server without posix-rename: the old file steps aside, and nothing of it stays.
+#[cfg(feature = "fakes")]
+#[tokio::test]
+async fn a_file_is_replaced_where_renames_do_not_replace() {
+    use sendoff::testing::{By, Content, Fake, Looker, Shipment, Vendor};
+    use sendoff::{ActionType, EgressConfig, Origins};
+
+    let server = std::sync::Arc::new(fake::Server::plain());
+    let vendor = Vendor::start(server.clone(), false).await.unwrap();
+    let origins = vendor.origins();
+    let looker = Looker::before(|secret, _| {
+        let mut egress = EgressConfig::new("a secret".into());
+        egress.origins = Origins::parse(origins)?;
+        Hub::builder().action(Sftp).secrets([secret]).egress(egress).build()
+    });
+    let looker = looker.await.unwrap();
+    for bytes in [1_000, 2_000] {
+        let shipment = Shipment {
+            action: "sftp".to_owned(),
+            kind: ActionType::Query,
+            settings: server.settings(),
+            answers: server.answers(),
+            content: Some(Content::new(Format::Csv, bytes)),
+            by: By::Push,
+            fault: None,
+            webhook_id: String::new(),
+        };
+        let heard = looker.execute(&shipment).await.unwrap();
+        assert!(heard.envelope.as_ref().is_some_and(|envelope| envelope.success), "{heard:?}");
+        let sizes: Vec<u64> = server.objects().await.iter().map(|object| object.bytes).collect();
+        assert_eq!((sizes, server.leftovers().await), (vec![bytes], vec![]));
     }
 }
