@@ -108,6 +108,8 @@ struct Ask<'a> {
     last_words: Option<Duration>,
     /// A lost answer has to be noticed.
     once: bool,
+    /// How long the vendor may be silent, where it is known to think longer than others.
+    idle: Option<Duration>,
 }
 
 impl S3 {
@@ -173,6 +175,10 @@ impl S3 {
         let call = aws::send(&http, &request).body(ask.body.clone());
         // POST, the end of an upload, may be repeated too: what comes of it is told by looking.
         let call = if ask.once { call.once() } else { call.repeatable() };
+        let call = match ask.idle {
+            Some(idle) => call.idle_timeout(idle),
+            None => call,
+        };
         match ask.last_words {
             Some(limit) => call.timeout(limit).send().await,
             None => call.send().await,

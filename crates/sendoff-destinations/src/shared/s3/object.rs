@@ -115,6 +115,10 @@ const BEGIN_AGAIN_AFTER: [Duration; 3] =
 /// The longest wait that the vendor may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
+/// From 250 MiB on, an upload's end may take longer than any other request.
+const MANY_PARTS: usize = 50;
+const ASSEMBLY: Duration = Duration::from_secs(300);
+
 const DELIVERY: &str = "x-amz-meta-sendoff-delivery";
 
 impl Object<'_> {
@@ -252,7 +256,10 @@ impl Upload for Object<'_> {
         let mut headers = vec![("content-type", "application/xml".to_owned())];
         headers.extend(self.condition());
         let query = vec![("uploadId", upload.to_owned())];
-        let ask = Ask { query, headers, body: body.into(), ..self.ask(Method::POST) };
+        // Some servers copy the parts together before they answer. Whoever gives up on them too
+        // early cannot know what will stand there in the end.
+        let idle = (parts.len() > MANY_PARTS).then_some(ASSEMBLY);
+        let ask = Ask { query, headers, body: body.into(), idle, ..self.ask(Method::POST) };
         let reply = self.s3.success(self.s3.send(ask).await?).await?;
         let status = reply.status().as_u16();
         // 200 may carry an error, because S3 sends its head before it has done the work
