@@ -26,28 +26,34 @@ servers_install() {
 
 servers_start() {
   : > "$SERVERS/pids"
-  servers_run moto "$SERVERS/moto/bin/moto_server" -H 127.0.0.1 -p 15000
-  export BEHAVIOUR_MOTO=http://127.0.0.1:15000
+  local moto azurite sshd
+  moto=$(servers_port) azurite=$(servers_port) sshd=$(servers_port)
+  servers_run moto "$SERVERS/moto/bin/moto_server" -H 127.0.0.1 -p "$moto"
   servers_run azurite "$SERVERS/azurite/node_modules/.bin/azurite-blob" --silent \
-    --inMemoryPersistence --blobHost 127.0.0.1 --blobPort 15001 --skipApiVersionCheck \
+    --inMemoryPersistence --blobHost 127.0.0.1 --blobPort "$azurite" --skipApiVersionCheck \
     --disableTelemetry
-  export BEHAVIOUR_AZURITE=http://127.0.0.1:15001
-  servers_sshd
-  servers_wait moto 15000
-  servers_wait azurite 15001
-  servers_wait sshd 15002
+  servers_sshd "$sshd"
+  servers_wait moto "$moto"
+  servers_wait azurite "$azurite"
+  servers_wait sshd "$sshd"
+  export BEHAVIOUR_MOTO=http://127.0.0.1:$moto BEHAVIOUR_AZURITE=http://127.0.0.1:$azurite
+}
+
+# A port that nobody has.
+servers_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 # OpenSSH with a user, a password and a key of its own.
 servers_sshd() {
-  local dir=$SERVERS/sshd user=sendoff-test
+  local port=$1 dir=$SERVERS/sshd user=sendoff-test
   mkdir -p "$dir" /run/sshd
   [ -f "$dir/host_key" ] || ssh-keygen -q -t ed25519 -N '' -f "$dir/host_key"
   [ -f "$dir/client_key" ] || ssh-keygen -q -t ed25519 -N '' -f "$dir/client_key"
   id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/sh "$user"
   echo "$user:correct-horse-battery" | chpasswd
   cat > "$dir/config" <<CONFIG
-Port 15002
+Port $port
 ListenAddress 127.0.0.1
 HostKey $dir/host_key
 PidFile none
@@ -61,7 +67,7 @@ MaxSessions 200
 Subsystem sftp internal-sftp
 CONFIG
   servers_run sshd /usr/sbin/sshd -D -e -f "$dir/config"
-  export BEHAVIOUR_SSHD=127.0.0.1:15002 BEHAVIOUR_SSHD_DIR=$dir BEHAVIOUR_SSHD_USER=$user
+  export BEHAVIOUR_SSHD=127.0.0.1:$port BEHAVIOUR_SSHD_DIR=$dir BEHAVIOUR_SSHD_USER=$user
 }
 
 servers_run() {
@@ -71,12 +77,13 @@ servers_run() {
   echo "$! $name" >> "$SERVERS/pids"
 }
 
-# Waits until a server takes connections; shows its log if it never does.
+# Waits until a server takes connections; shows its log if it ends or never does.
 servers_wait() {
-  local name=$1 port=$2 tries=0
+  local name=$1 port=$2 tries=0 pid
+  pid=$(awk -v name="$name" '$2 == name { print $1 }' "$SERVERS/pids")
   until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
     tries=$((tries + 1))
-    if [ "$tries" -gt 300 ]; then
+    if [ "$tries" -gt 300 ] || ! kill -0 "$pid" 2>/dev/null; then
       echo "$name did not start on port $port; its log:" >&2
       tail -20 "$SERVERS/$name.log" >&2
       return 1
