@@ -114,7 +114,7 @@ impl Bench {
     async fn rate(&self) -> Result<Row> {
         let hub = Hub::start(&self.hub).await?;
         let axum = Server::part(&["yardstick", "axum"])?;
-        let body = br#"{"type":"query","scheduled_plan":{"scheduled_plan_id":88,"title":"Bench"},"attachment":{"mimetype":"text/csv","extension":"csv","data":"a,b\n1,2\n"},"data":{"k":"v"},"form_params":{"path":"in"}}"#;
+        let body = br#"{"type":"query","scheduled_plan":{"scheduled_plan_id":88,"title":"Bench"},"attachment":{"mimetype":"text/csv","extension":"csv","data":"a,b\n1,2\n"},"data":{"k":"v"},"form_params":{"sleep":"0"}}"#;
         let calls: [(&str, &str, &[u8]); 3] = [
             ("list", "/", b""),
             ("form", "/actions/debug/form", body),

@@ -80,8 +80,8 @@ fn document(bytes: u64) -> (Vec<Bytes>, usize) {
 /// Six cells: values beside what users see, a link on one, an escape and a null now and then.
 fn row(n: usize) -> String {
     let id = 9_007_199_254_740_993 + n as u64;
-    let name = if n % 5 == 0 { r#""Ana \"A.\" Li\u00e9""# } else { r#""Mona Lindqvist""# };
-    let total = if n % 7 == 0 {
+    let name = if n.is_multiple_of(5) { r#""Ana \"A.\" Li\u00e9""# } else { r#""Mona Lindqvist""# };
+    let total = if n.is_multiple_of(7) {
         r#"{"value":null}"#.to_owned()
     } else {
         format!(r#"{{"value":{}.25,"rendered":"${},{:03}.25"}}"#, 1000 + n, 1 + n % 9, n % 1000)

@@ -1,5 +1,7 @@
 //! `sendoff demo` delivers a real data set over real HTTP, again and again, and says the truth.
 
+#![allow(clippy::disallowed_methods, reason = "a small file of its own")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
