@@ -14,7 +14,6 @@ pub(crate) fn all_actions() -> Vec<Box<dyn AnyAction>> {
     let everything = sendoff_destinations::Config {
         file_root: Some(PathBuf::from("/")),
         debug: true,
-        ..sendoff_destinations::Config::default()
     };
     sendoff_destinations::all(&everything)
 }
@@ -29,7 +28,6 @@ pub(crate) fn actions(config: &Config) -> Vec<Box<dyn AnyAction>> {
     let destinations = sendoff_destinations::Config {
         file_root: config.file_root.clone(),
         debug: config.debug,
-        ..sendoff_destinations::Config::default()
     };
     let mut actions = sendoff_destinations::all(&destinations);
     let listed = &config.actions;

@@ -64,8 +64,11 @@ fn the_reference_hubs_variables_and_token_are_enough() {
 
 #[test]
 fn without_a_secret_nothing_is_served_and_the_way_out_is_named() {
+    // A taken address, so that a hub that serves all the same ends too.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
     for command in ["serve", "token"] {
-        let (code, out, err) = run(&[command], &[]);
+        let (code, out, err) = run(&[command], &[("SENDOFF_LISTEN", &taken)]);
         assert_eq!((code, out.as_str()), (78, ""), "{err}");
         assert!(err.contains("openssl rand -hex 32"), "{err}");
     }

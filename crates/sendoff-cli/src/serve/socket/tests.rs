@@ -1,9 +1,8 @@
 //! The socket's clocks, with time that passes as soon as nobody has anything else to do.
 
-use std::pin::pin;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::*;
@@ -65,13 +64,35 @@ async fn a_caller_who_waits_for_an_answer_is_not_cut_and_is_awaited_again_after_
     caller.write_all(GET).await.unwrap();
     assert_eq!(read(&mut socket).await.unwrap(), GET);
     let answering = in_flight.begin();
-    let mut reading = pin!(read(&mut socket));
+    // A task of its own: nothing but its own wakers polls it again.
+    let mut reading = JoinSet::new();
+    reading.spawn(async move { read(&mut socket).await });
     let hour = Duration::from_secs(3600);
-    assert!(timeout(hour, reading.as_mut()).await.is_err(), "cut while it waits");
+    assert!(timeout(hour, reading.join_next()).await.is_err(), "cut while it waits");
     drop(answering);
-    // Nothing but the drop wakes this read.
-    let ended = timeout(KEPT * 2, reading).await.expect("never cut");
-    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    let ended = timeout(KEPT * 2, reading.join_next()).await.expect("never cut").unwrap();
+    assert_eq!(ended.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+}
+
+#[tokio::test]
+async fn a_caller_who_still_sends_meets_an_end_and_no_reset() {
+    let (mut socket, _, mut caller) = pair().await;
+    let piece = vec![b'x'; 100_000];
+    caller.write_all(&piece).await.unwrap();
+    let close = async move {
+        socket.write_all(b"answer").await.unwrap();
+        socket.shutdown().await.unwrap();
+    };
+    let go_on = async {
+        let mut answer = Vec::new();
+        caller.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, b"answer");
+        // Twice: the first write after a reset may still seem to succeed.
+        caller.write_all(&piece).await.unwrap();
+        caller.write_all(&piece).await.unwrap();
+        caller.shutdown().await.unwrap();
+    };
+    tokio::join!(close, go_on);
 }
 
 #[tokio::test(start_paused = true)]
