@@ -54,8 +54,8 @@ pub(crate) struct Hook<'a, S> {
     /// The receiver stands the same request twice.
     idempotent: bool,
     patience: Option<Duration>,
-    /// What the receiver's 2xx must look like.
-    confirms: fn(&str) -> bool,
+    /// Whether a 2xx answer says that the data was taken; nothing if it does not say.
+    confirms: fn(&str) -> Option<bool>,
     redact: Redactor,
 }
 
@@ -83,7 +83,7 @@ impl<'a, S> Hook<'a, S> {
             signing: None,
             idempotent: false,
             patience: None,
-            confirms: |_| true,
+            confirms: |_| Some(true),
             redact,
         }
     }
@@ -118,8 +118,8 @@ impl<'a, S> Hook<'a, S> {
         self
     }
 
-    /// What a 2xx answer must say to count.
-    pub(crate) fn confirmed_by(mut self, confirms: fn(&str) -> bool) -> Self {
+    /// How a 2xx answer is read: it was taken, it was not, or somebody else answered.
+    pub(crate) fn confirmed_by(mut self, confirms: fn(&str) -> Option<bool>) -> Self {
         self.confirms = confirms;
         self
     }
@@ -239,12 +239,14 @@ impl<'a, S> Hook<'a, S> {
         let said = read(reply).await?;
         let said = if readable { self.redact.clean(&said).into_owned() } else { String::new() };
         let words = excerpt(&said);
-        if !(self.confirms)(&said) {
-            // Its own words say that it did not take the data.
-            return Err(Error::vendor(format!(
+        let confirmed = (self.confirms)(&said);
+        if confirmed != Some(true) {
+            let error = Error::vendor(format!(
                 "{} answered {status}, but not with the confirmation that it gives: {words}",
                 self.host()
-            )));
+            ));
+            // Its own "no" is clear; who else answered may have passed the data on.
+            return Err(if confirmed.is_some() { error } else { error.may_have_arrived() });
         }
         Ok(Confirmed { status, words })
     }
