@@ -291,6 +291,7 @@ fn delivery_limits(r: &mut Reader) -> Option<sendoff::Limits> {
     let keep_alive = r.duration("limits.keep_alive", INSTANT..=HOUR);
     let deadline = r.duration("limits.deadline", Duration::from_secs(1)..=24 * HOUR);
     let idle = r.duration("limits.idle", INSTANT..=24 * HOUR);
+    let download_wait = r.duration("limits.download_wait", INSTANT..=24 * HOUR);
     let running = r.count("limits.running", 1..=100_000);
     let per_lane = r.count("limits.per_lane", 1..=100_000);
     let waiting = r.count("limits.waiting", 0..=1_000_000);
@@ -299,6 +300,7 @@ fn delivery_limits(r: &mut Reader) -> Option<sendoff::Limits> {
     limits.keep_alive = keep_alive?;
     limits.deadline = deadline?;
     limits.idle = idle?;
+    limits.download_wait = download_wait?;
     limits.running = running?;
     limits.per_lane = per_lane?;
     limits.waiting = waiting?;

@@ -53,6 +53,7 @@ pub fn build(config: &Config) -> sendoff::Result<Hub> {
         egress.allow_addresses.clone_from(&config.allow_addresses);
         egress.origins = config.origins.clone();
         egress.extra_ca_pem.clone_from(&config.extra_ca_pem);
+        egress.idle_timeout = config.limits.idle;
         builder = builder.egress(egress);
     }
     for (action, settings) in &config.settings {

@@ -15,6 +15,8 @@ enum Means {
     Secret,
     /// A number of seconds.
     Seconds,
+    /// A number of milliseconds; 0 waits without end in the reference hub.
+    Silence,
     /// Listens on every address, as the reference does.
     Port,
     /// Any value turns it on.
@@ -24,7 +26,7 @@ enum Means {
 }
 
 /// The variable, the setting, and how to read it.
-const NAMES: [(&str, &str, Means); 9] = [
+const NAMES: [(&str, &str, Means); 11] = [
     ("ACTION_HUB_LABEL", "label", Means::Text),
     ("ACTION_HUB_SECRET", "secrets", Means::Secret),
     ("ACTION_HUB_BASE_URL", "base_url", Means::Text),
@@ -32,19 +34,23 @@ const NAMES: [(&str, &str, Means); 9] = [
     ("CIPHER_MASTER", "cipher_master", Means::Secret),
     ("ACTION_WHITELIST", "actions", Means::Text),
     ("ACTION_HUB_JSON_KEEPALIVE_SEC", "limits.keep_alive", Means::Seconds),
+    ("ACTION_HUB_STREAM_REQUEST_TIMEOUT", "limits.download_wait", Means::Silence),
+    ("ACTION_HUB_SOCKET_TIMEOUT", "limits.idle", Means::Silence),
     ("ACTION_HUB_DEBUG_ENDPOINT", "debug.enabled", Means::On),
     ("ACTION_HUB_DEBUG", "log", Means::Debug),
 ];
-
-const IDLE: &str = "limits.idle";
-/// The longest silence of a download and of an incoming socket, in milliseconds; for the second, 0
-/// means without end.
-const SILENCES: [&str; 2] = ["ACTION_HUB_STREAM_REQUEST_TIMEOUT", "ACTION_HUB_SOCKET_TIMEOUT"];
 
 pub(super) fn add(layers: &mut Layers<'_>, environment: &Environment) {
     for (name, path, means) in NAMES {
         let Some(text) = environment.get(name) else { continue };
         if wins_over(layers, environment, name, path) {
+            continue;
+        }
+        if matches!(means, Means::Silence) && text.trim() == "0" {
+            layers.notes.push(format!(
+                "{name}=0 waits without end in the reference hub. Here {path} keeps its default, \
+                 because every request must end."
+            ));
             continue;
         }
         match read(text, &means) {
@@ -61,7 +67,6 @@ pub(super) fn add(layers: &mut Layers<'_>, environment: &Environment) {
             }
         }
     }
-    add_idle(layers, environment);
     note_unused(layers, environment);
 }
 
@@ -101,6 +106,7 @@ fn read(text: &str, means: &Means) -> Option<Value> {
         Means::Text => Value::String(text.to_owned()),
         Means::Secret => Value::Array(vec![Value::String(text.to_owned())]),
         Means::Seconds => Value::Integer(text.trim().parse::<u32>().ok()?.into()),
+        Means::Silence => Value::String(format!("{} ms", text.trim().parse::<u32>().ok()?)),
         Means::Port => Value::String(format!("0.0.0.0:{}", text.trim().parse::<u16>().ok()?)),
         Means::On => Value::Boolean(true),
         Means::Debug => Value::String("debug".to_owned()),
@@ -110,40 +116,13 @@ fn read(text: &str, means: &Means) -> Option<Value> {
 fn right(means: &Means) -> &'static str {
     match means {
         Means::Port => "a port from 0 to 65535",
+        Means::Silence => "a whole number of milliseconds",
         _ => "a whole number of seconds",
     }
 }
 
-fn add_idle(layers: &mut Layers<'_>, environment: &Environment) {
-    let mut longest: Option<(u64, &str)> = None;
-    for name in SILENCES {
-        let Some(text) = environment.get(name) else { continue };
-        if wins_over(layers, environment, name, IDLE) {
-            return;
-        }
-        match text.trim().parse::<u64>() {
-            Ok(0) => layers.notes.push(format!(
-                "{name}=0 waits without end in the reference hub. Here a silent connection is \
-                 closed after {IDLE}, because every request must end."
-            )),
-            Ok(ms) if longest.is_none_or(|(longest, _)| ms > longest) => longest = Some((ms, name)),
-            Ok(_) => {}
-            Err(_) => {
-                let source = Source::Environment(name.to_owned());
-                let what = format!("is {text:?}: it must be a whole number of milliseconds.");
-                layers.problems.push(Problem::new(IDLE, &source, what));
-            }
-        }
-    }
-    if let Some((ms, name)) = longest {
-        let source = Source::Environment(name.to_owned());
-        layers.set(IDLE, Given::new(Value::String(format!("{ms} ms")), source));
-    }
-}
-
 fn note_unused(layers: &mut Layers<'_>, environment: &Environment) {
-    let used =
-        |name: &str| NAMES.iter().any(|(used, ..)| *used == name) || SILENCES.contains(&name);
+    let used = |name: &str| NAMES.iter().any(|(used, ..)| *used == name);
     for name in environment.names() {
         if name.starts_with("ACTION_HUB_") && !used(name) {
             layers.notes.push(format!("{name} has no meaning here and is ignored."));

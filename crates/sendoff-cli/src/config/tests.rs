@@ -253,22 +253,14 @@ fn the_reference_hubs_variables_work_unchanged() {
     assert_eq!(config.cipher_master.unwrap().expose(), "0f".repeat(32));
     assert_eq!(config.actions, ["amazon_s3", "debug"]);
     assert_eq!(config.limits.keep_alive, Duration::from_secs(10));
-    assert_eq!(config.limits.idle, Duration::from_secs(13 * 60));
+    assert_eq!(config.limits.download_wait, Duration::from_secs(780));
+    assert_eq!(config.limits.idle, Duration::from_secs(60));
     assert!(config.debug);
     let notes = config.notes.join("\n");
     for note in ["google_drive", "ACTION_HUB_SOCKET_TIMEOUT=0", "ACTION_HUB_EXECUTE_PROCESS_COUNT"]
     {
         assert!(notes.contains(note), "{notes}");
     }
-}
-
-#[test]
-fn the_longer_of_the_reference_hubs_two_silences_counts() {
-    let config = from(&[
-        ("ACTION_HUB_STREAM_REQUEST_TIMEOUT", "90000"),
-        ("ACTION_HUB_SOCKET_TIMEOUT", "120000"),
-    ]);
-    assert_eq!(config.limits.idle, Duration::from_secs(120));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Looker's `download_url`: one GET that works once, whose faults are Looker's.
 
+use std::time::Duration;
+
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::Egress;
@@ -12,20 +14,26 @@ use crate::{ByteStream, Error, Result, Stop};
 
 impl Egress {
     /// Fetches a `download_url`. It is asked for once: Looker serves each such URL a single time.
+    /// `wait` is how long the query may run before the answer begins.
     ///
     /// The stream's length is known where Looker announces one; if fewer bytes come, its last item
     /// is an error.
     ///
     /// # Errors
     /// A Looker error unless the answer is a plain 200; the stop's sentence.
-    pub(crate) async fn download(&self, url: &str, stop: &Stop) -> Result<ByteStream> {
+    pub(crate) async fn download(
+        &self,
+        url: &str,
+        wait: Duration,
+        stop: &Stop,
+    ) -> Result<ByteStream> {
         let peer = Peer::looker();
         let target = Target::parse(url).map_err(|fault| {
             Error::looker(format!("Looker's download_url cannot be called: {fault}"))
         })?;
         let idle = self.inner.idle_timeout;
         // Looker runs the query only now, and answers when its first rows are there.
-        let wait = self.inner.download_wait.max(idle);
+        let wait = wait.max(idle);
         let attempt = Attempt { egress: &self.inner, peer: &peer, stop, until: None, idle: wait };
         let answer = Box::pin(attempt.run(&Method::GET, &target, HeaderMap::new(), Body::Empty))
             .await

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::guard::is_public;
+use super::tests::PATIENT;
 use super::*;
 use crate::Class;
 
@@ -218,7 +219,7 @@ async fn the_same_inputs_as_downloads_do_not_either() {
     let lab = Lab::new(|_| ()).await;
     let stop = Stop::new();
     for url in REFUSED {
-        let download = lab.http.delivery.egress.download(url, &stop);
+        let download = lab.http.delivery.egress.download(url, PATIENT, &stop);
         let (contacted, done) = lab.contacted(download).await;
         assert!(!contacted, "{url:?} reached {:?}", lab.dialled());
         assert_eq!(done.expect("the call ended").expect_err(url).class(), Class::Looker, "{url:?}");

@@ -80,9 +80,6 @@ pub struct EgressConfig {
     pub connect_timeout: Duration,
     /// How long no byte may move in either direction.
     pub idle_timeout: Duration,
-    /// How long Looker may run a query before its download begins: 13 min, as the reference hub
-    /// (protocol fact B).
-    pub download_wait: Duration,
     /// Certificate authorities to trust beside the built-in and the system's, in PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// The `User-Agent`, where a request sets none.
@@ -94,15 +91,13 @@ pub struct EgressConfig {
 }
 
 impl EgressConfig {
-    /// The defaults: public addresses only, 10 s to connect, 60 s of silence, four tries, and
-    /// 13 min for Looker's download to begin.
+    /// The defaults: public addresses only, 10 s to connect, 60 s of silence, four tries.
     pub fn new(idempotency_secret: Secret) -> Self {
         Self {
             allow_addresses: Vec::new(),
             origins: Origins::default(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
-            download_wait: Duration::from_secs(13 * 60),
             extra_ca_pem: None,
             user_agent: concat!("sendoff/", env!("CARGO_PKG_VERSION")).to_owned(),
             idempotency_secret,
@@ -123,7 +118,6 @@ struct Inner {
     budgets: Budgets,
     retry: RetryPolicy,
     idle_timeout: Duration,
-    download_wait: Duration,
     user_agent: http::HeaderValue,
     idempotency_secret: Secret,
 }
@@ -174,7 +168,6 @@ impl Egress {
                 budgets: Budgets::default(),
                 retry: config.retry,
                 idle_timeout: config.idle_timeout,
-                download_wait: config.download_wait,
                 user_agent,
                 idempotency_secret: config.idempotency_secret,
             }),

@@ -179,7 +179,8 @@ impl Delivery {
         let source = attached.or_else(|| {
             let (url, watch) = (download?, self.watch());
             let (egress, stop) = (self.hub.egress.clone(), self.stop.clone());
-            let open = async move { egress.download(url.as_str(), &stop).await.map(watch) };
+            let wait = self.hub.limits.download_wait;
+            let open = async move { egress.download(url.as_str(), wait, &stop).await.map(watch) };
             Some(Box::pin(open) as Source)
         });
         let payload = Payload::new(about, source, self.hub.room.clone());

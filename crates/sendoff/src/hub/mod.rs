@@ -84,6 +84,9 @@ pub struct Limits {
     pub deadline: Duration,
     /// The longest wait for Looker's next byte. 60 s.
     pub idle: Duration,
+    /// The longest that Looker may run a query before its download begins. 13 min, as the
+    /// reference hub.
+    pub download_wait: Duration,
     /// Deliveries that run at once. 64.
     pub running: usize,
     /// Deliveries that run at once in one lane, see [`Action::lane`](crate::Action::lane). 32.
@@ -99,6 +102,7 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(30),
             deadline: Duration::from_secs(25 * 60),
             idle: Duration::from_secs(60),
+            download_wait: Duration::from_secs(13 * 60),
             running: 64,
             per_lane: 32,
             waiting: 1024,

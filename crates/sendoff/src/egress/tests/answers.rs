@@ -261,7 +261,7 @@ async fn downloads_are_whole_or_lookers_fault() {
     ])
     .await;
     let (egress, stop) = (vendor.egress(), Stop::new());
-    let mut stream = egress.download(URL, &stop).await.expect("a download");
+    let mut stream = egress.download(URL, PATIENT, &stop).await.expect("a download");
     assert_eq!(stream.len_hint(), Some(4));
     assert_eq!(stream.next().await.expect("a piece").expect("bytes"), "done");
     assert!(stream.next().await.is_none());
@@ -274,12 +274,12 @@ async fn downloads_are_whole_or_lookers_fault() {
         "Looker's download answered 401",
     ];
     for say in says {
-        let error = egress.download(URL, &stop).await.expect_err(say);
+        let error = egress.download(URL, PATIENT, &stop).await.expect_err(say);
         assert_eq!(error.class(), Class::Looker);
         assert!(error.message().contains(say), "{error}");
     }
     for _ in 0..2 {
-        let mut stream = egress.download(URL, &stop).await.expect("a download");
+        let mut stream = egress.download(URL, PATIENT, &stop).await.expect("a download");
         assert_eq!(stream.next().await.expect("a piece").expect("bytes"), "short");
         let error = stream.next().await.expect("an end").expect_err("cut");
         assert_eq!((error.class(), error.arrival()), (Class::Looker, Arrival::Nothing));

@@ -18,6 +18,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
+
+/// For downloads that begin at once.
+pub(super) const PATIENT: Duration = Duration::from_secs(60);
 use crate::{Arrival, ByteStream, Class, Error, Retry};
 
 const URL: &str = "https://vendor.test/path?q=1";
