@@ -79,7 +79,7 @@ impl Lab {
             let mut egress = EgressConfig::new("the suite's idempotency secret".into());
             egress.origins = Origins::parse(origins)?;
             egress.connect_timeout = Duration::from_secs(2);
-            egress.idle_timeout = Duration::from_secs(2);
+            egress.idle_timeout = limits.idle;
             egress.retry = RetryPolicy {
                 tries: 3,
                 first_wait: Duration::from_millis(10),

@@ -35,6 +35,12 @@ pub(super) fn trial(subject: &Subject) -> Trial {
     })
 }
 
+/// The same in the process of a unit test.
+#[cfg(test)]
+pub(super) fn measured_here(subject: Subject) -> Verdict {
+    run(case("streams_in_flat_memory", measure), subject)
+}
+
 fn in_own_process(name: &str) -> Verdict {
     // Not by its path: a build may have replaced the file meanwhile.
     let output = Command::new("/proc/self/exe")
@@ -74,9 +80,10 @@ async fn measure(subject: Subject) -> Verdict {
     })
 }
 
-/// Without optimisation 256 MiB take their time.
+/// Without optimisation 256 MiB take their time, and a real server may think long before it
+/// confirms them.
 async fn patient(subject: &Subject) -> Result<Lab, Failure> {
-    let limits = Limits { deadline: super::LIMIT, ..super::lab::limits() };
+    let limits = Limits { deadline: super::LIMIT, idle: super::LIMIT, ..super::lab::limits() };
     Lab::with(subject, limits).await
 }
 

@@ -22,6 +22,8 @@ mod memory;
 mod refuse;
 mod secrets;
 mod sides;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::fmt;
