@@ -1,5 +1,8 @@
-//! A stand-in for Tray's webhook trigger, written from
-//! <https://docs.tray.ai/connectors/trigger/webhook-trigger> (read 2026-11-24).
+//! A stand-in for Tray's webhook trigger, whose page is
+//! <https://docs.tray.ai/connectors/trigger/webhook-trigger>.
+//!
+//! Written on 24 November 2026 from an earlier reading of that page. That the answer's body is
+//! empty is general knowledge and was not checked against Tray itself.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! A stand-in for somebody's own endpoint.
 //!
-//! There is no vendor and no page: what a receiver may expect of a POST stands in RFC 9110 (read
-//! 2026-11-24).
+//! There is no vendor and no page: what a receiver may expect of a POST stands in RFC 9110.
+//! Written on 24 November 2026.
 
 use std::sync::Arc;
 

@@ -1,5 +1,8 @@
-//! A stand-in for Zapier's "Catch Hook", written from
-//! <https://help.zapier.com/hc/en-us/articles/8496288690317> (read 2026-11-24).
+//! A stand-in for Zapier's "Catch Hook", whose page is
+//! <https://help.zapier.com/hc/en-us/articles/8496288690317>.
+//!
+//! Written on 24 November 2026 from an earlier reading of that page. The shape of the JSON that
+//! Zapier answers is general knowledge and was not checked against Zapier itself.
 
 use std::sync::Arc;
 
