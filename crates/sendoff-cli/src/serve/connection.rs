@@ -21,8 +21,9 @@ use tokio::sync::watch;
 use super::socket::{Answering, HeadLimits, InFlight, Socket};
 use crate::config::ConnectionLimits;
 
-/// What one connection buffers of a body; a thousand of them fit in 64 MiB.
-const BUFFER: usize = 64 * 1024;
+/// What one connection reads of a body at once. It begins at 8 KiB and grows only while reads fill
+/// it, so connections that wait hold little; a large read saves two changes of task.
+const BUFFER: usize = 512 * 1024;
 /// Below it a half-open connection is noticed by nobody, above it a slow one is cut.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use memchr::memchr2;
+use wide::u8x16;
 
 use super::{Malformed, What};
 
-/// Room that a run of eight bytes and the end of an escape cut by the chunk's edge may need more.
-const SLACK: usize = 16;
+/// How much of a run is searched and copied at a time.
+const BLOCK: usize = 64;
 
-/// How many times eight bytes of a run are copied before the rest is searched as a whole.
-const SHORT_RUN: usize = 2;
+/// Room that the last block and the end of an escape cut by the chunk's edge may need more.
+const SLACK: usize = BLOCK + 8;
 
 /// The inside of one JSON string, from after the opening quote to the closing one.
 #[derive(Debug, Default)]
@@ -183,20 +184,19 @@ fn simple(letter: u8) -> Option<u8> {
 
 /// Copies bytes up to the next quote or backslash, and gives both new positions.
 ///
-/// Escapes come every few bytes in JSON within JSON, where a `memchr` and a `memcpy` for each run
-/// would cost more than the run; so a run begins eight bytes at a time. `to` has at least
-/// [`SLACK`] bytes more than `from`.
+/// Escapes come at the end of every row of a CSV, and every few bytes in JSON within JSON. There a
+/// `memchr` and a `memcpy` for each run would cost more than the run, so whole blocks are copied,
+/// and what was too much is written over. `to` has at least [`SLACK`] bytes more than `from`.
 fn copy_run(from: &[u8], mut read: usize, to: &mut [u8], mut written: usize) -> (usize, usize) {
-    for _ in 0..SHORT_RUN {
-        let Some(run) = from.get(read..).and_then(<[u8]>::first_chunk::<8>) else { break };
-        let Some(out) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<8>) else { break };
-        *out = *run;
-        let word = u64::from_le_bytes(*run);
-        let hit = super::equal(word, b'"') | super::equal(word, b'\\');
-        // All zero gives 64, which is eight bytes.
-        let length = hit.trailing_zeros() as usize / 8;
+    while let Some(block) = from.get(read..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+        let Some(out) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<BLOCK>) else {
+            break;
+        };
+        *out = *block;
+        // No mark at all gives 64, which is the whole block.
+        let length = marks(block).trailing_zeros() as usize;
         (read, written) = (read + length, written + length);
-        if hit != 0 {
+        if length < BLOCK {
             return (read, written);
         }
     }
@@ -204,6 +204,18 @@ fn copy_run(from: &[u8], mut read: usize, to: &mut [u8], mut written: usize) -> 
     let run = &rest[..memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
     to[written..written + run.len()].copy_from_slice(run);
     (read + run.len(), written + run.len())
+}
+
+/// Which bytes are a quote or a backslash, that of the first byte in the lowest bit.
+fn marks(block: &[u8; BLOCK]) -> u64 {
+    const LANES: usize = 16;
+    let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
+    let (lanes, _) = block.as_chunks::<LANES>();
+    lanes.iter().rev().fold(0, |found, lane| {
+        let bytes = u8x16::new(*lane);
+        let hits = bytes.simd_eq(quote) | bytes.simd_eq(backslash);
+        found << LANES | u64::from(hits.to_bitmask())
+    })
 }
 
 /// Checks UTF-8 that comes in pieces.
