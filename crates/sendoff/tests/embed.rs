@@ -1,6 +1,8 @@
 //! A hub inside somebody else's server: under a prefix in axum beside other routes, and from plain
 //! hyper. The README shows both.
 
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it began")]
+
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;

@@ -1,5 +1,7 @@
 //! The hub reads from Looker only as fast as the destination takes.
 
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it began")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -33,7 +33,13 @@ const OPEN: &[(&str, &str)] = &[
 #[tokio::test]
 async fn what_is_sent_where() {
     let foreign = ("address", "sftp://mallory.example/");
-    let table: &[(&[_], &[_], Result<(&str, &str, &str), &str>)] = &[
+    /// Params, answers, and the host, user and password that result, or words of the refusal.
+    type Case<'a> = (
+        &'a [(&'a str, &'a str)],
+        &'a [(&'a str, &'a str)],
+        Result<(&'a str, &'a str, &'a str), &'a str>,
+    );
+    let table: &[Case<'_>] = &[
         (OWN, &[], Ok(("files.example", "looker", "the admin's"))),
         (
             OWN,

@@ -1,6 +1,8 @@
 //! The hub as a service, without a socket: who gets in, what is refused how, and that every
 //! request is answered.
 
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it began")]
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -48,7 +48,7 @@ pub(crate) enum Data {
     /// The request had none.
     Absent,
     /// It is arriving; the rest of the request comes behind it.
-    Live(LiveData, Rest),
+    Live(Box<LiveData>, Rest),
     /// It arrived before the rest was known.
     Spooled(SpooledData),
 }
@@ -125,7 +125,7 @@ impl Intake {
                     let head = std::mem::take(&mut self.head);
                     let decoder = Decoder::new(is_base64(&head.mimetype), shape);
                     let (live, rest) = live::split(self, decoder);
-                    return Ok((head, Data::Live(live, rest)));
+                    return Ok((head, Data::Live(Box::new(live), rest)));
                 }
                 Event::DataStart { origin, shape } => {
                     let data = self.spool(shape, room).await?;
