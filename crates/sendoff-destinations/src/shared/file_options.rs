@@ -103,7 +103,11 @@ impl Facts {
 ///
 /// # Errors
 /// A form error at the field that is wrong.
-pub(crate) fn target(path: Option<&str>, filename: Option<&str>, facts: &Facts) -> Result<FilePath> {
+pub(crate) fn target(
+    path: Option<&str>,
+    filename: Option<&str>,
+    facts: &Facts,
+) -> Result<FilePath> {
     let name = match given(filename) {
         Some(name) => template::expand(name, facts).map_err(|why| Error::form("filename", why))?,
         None => suggested(facts),
