@@ -18,7 +18,7 @@ test:
 # Writes what is generated and committed: documentation and snapshots. Read the diff before committing.
 bless:
     cargo run -p sendoff-cli -- docs docs
-    INSTA_UPDATE=always cargo test --workspace
+    SENDOFF_BLESS=1 cargo test -p sendoff-destinations --all-features --test behaviour _matches
 
 # Serves with your configuration.
 run *arguments:

@@ -178,7 +178,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// Every request of Looker's carries a token, and a token needs a secret.
-pub(crate) const NO_SECRET: &str = "\
+pub const NO_SECRET: &str = "\
 There is no secret, so no token could be valid. Make one and keep it:
 
   export SENDOFF_SECRETS=$(openssl rand -hex 32)

@@ -8,7 +8,7 @@ mod hub;
 mod logging;
 mod serve;
 
-pub use cli::main;
+pub use cli::{NO_SECRET, main};
 pub use hub::{build as hub, catalogue};
 pub use logging::init as log;
 pub use serve::platform_limits;

@@ -1,8 +1,16 @@
 //! The log: one line per event on stderr, as text or JSON.
+//!
+//! No secret may reach it. Our own events hold none; libraries below us print headers and bodies
+//! when they are asked to be talkative, so they are heard from warnings upwards only; and of a
+//! panic only the place is told, since its message may quote what it met.
 
 use std::io::IsTerminal;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 
@@ -14,9 +22,19 @@ pub fn init(config: &Config, colour: bool) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colour && std::io::stderr().is_terminal());
+    let discreet = filter_fn(is_discreet);
     let _ = if config.log_json {
-        log.json().flatten_event(true).with_current_span(false).try_init()
+        log.json().flatten_event(true).with_current_span(false).finish().with(discreet).try_init()
     } else {
-        log.try_init()
+        log.finish().with(discreet).try_init()
     };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a fault in the hub ended a task");
+    }));
+}
+
+/// Whether an event of this origin and level holds nothing that is not ours to tell.
+fn is_discreet(event: &Metadata<'_>) -> bool {
+    event.target().starts_with("sendoff") || *event.level() <= Level::WARN
 }

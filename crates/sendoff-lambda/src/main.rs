@@ -14,6 +14,9 @@ async fn main() -> ExitCode {
         Ok(config) => config,
         Err(problems) => return failed(&problems),
     };
+    if config.secrets.is_empty() {
+        return failed(&sendoff_cli::NO_SECRET);
+    }
     sendoff_cli::log(&config, false);
     match sendoff_cli::hub(&config) {
         Ok(hub) => match lambda_http::run(hub).await {
