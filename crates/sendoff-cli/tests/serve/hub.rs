@@ -31,6 +31,15 @@ fn clean(command: &mut Command) {
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(env!("CARGO_TARGET_TMPDIR"));
 }
 
+/// Looks again and again, until it is so.
+pub(crate) fn until(what_hangs: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + HANGS;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what_hangs}");
+        std::thread::yield_now();
+    }
+}
+
 impl Hub {
     pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
         let mut command = sendoff();
@@ -121,12 +130,37 @@ impl Hub {
 
     /// A request with a token and a JSON body.
     pub(crate) fn post(&self, path: &str, body: &str) -> String {
+        self.head(path, body.len()) + body
+    }
+
+    /// The head of a request with a token, before a JSON body of so many bytes.
+    pub(crate) fn head(&self, path: &str, length: usize) -> String {
         format!(
             "POST {path} HTTP/1.1\r\nHost: hub\r\nAuthorization: Token token=\"{}\"\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.token,
-            body.len()
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n",
+            self.token
         )
+    }
+
+    /// User and system time that the process has used, in clock ticks (1/100 s).
+    pub(crate) fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let (_, after_name) = stat.rsplit_once(") ").unwrap();
+        let fields: Vec<_> = after_name.split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Bytes that the process has written, to disks more than anywhere else.
+    pub(crate) fn written(&self) -> u64 {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.pid())).unwrap();
+        io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse().unwrap()
+    }
+
+    /// The most memory that the process has ever had resident, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// A delivery by `debug` that takes so long.

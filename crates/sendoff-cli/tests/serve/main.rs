@@ -4,8 +4,16 @@
 
 mod commands;
 mod hub;
+mod p08_memory;
+mod p11_hang_up;
 mod p12_drain;
+mod p13_kill;
+mod p15_starvation;
 mod p17_hostile_clients;
 mod p18_mutations;
 mod p25_descriptors;
+mod p26_clock;
+mod random;
+mod request;
+mod sink;
 mod wire;

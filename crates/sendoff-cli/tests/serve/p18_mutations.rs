@@ -3,23 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::hub::Hub;
+use crate::random::Random;
 use crate::wire::{Broken, Wire};
 
 const REQUESTS: u32 = 10_000;
 const AT_ONCE: usize = 32;
-
-/// xorshift64*: the same requests in each run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        number as usize % bound.max(1)
-    }
-}
 
 fn mutate(request: &mut Vec<u8>, from: usize, random: &mut Random) {
     const PIECES: [&[u8]; 12] = [
@@ -82,7 +70,7 @@ fn p18_ten_thousand_mutated_requests_leave_the_hub_as_it_was() {
                     if seed >= REQUESTS {
                         break;
                     }
-                    let mut random = Random(u64::from(seed) * 0x9E37_79B9 + 1);
+                    let mut random = Random::seeded(u64::from(seed));
                     let mut request = base.clone();
                     let from = if random.below(2) == 0 { 0 } else { body };
                     mutate(&mut request, from, &mut random);

@@ -6,28 +6,20 @@ use std::time::Instant;
 use crate::hub::Hub;
 use crate::wire::Wire;
 
-/// User and system time that a process has used, in clock ticks (1/100 s).
-fn ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, after_name) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<_> = after_name.split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
 #[test]
 fn p25_out_of_file_descriptors_running_deliveries_end_well() {
     let mut hub = Hub::start_with_descriptors(64);
     let mut running = Wire::open(hub.address);
     running.send(hub.sleep(3_000));
     running.wait_for_newline();
-    let (ticks_before, since) = (ticks(hub.pid()), Instant::now());
+    let (ticks_before, since) = (hub.ticks(), Instant::now());
 
     let crowd: Vec<_> = (0..200).map(|_| TcpStream::connect(hub.address).unwrap()).collect();
     hub.wait_for("no connection can be accepted");
     let answer = running.receive().unwrap();
     assert!(answer.body.contains("\"success\":true"), "{}", answer.body);
     // An accept loop that does not pause would use a whole core.
-    let used = ticks(hub.pid()) - ticks_before;
+    let used = hub.ticks() - ticks_before;
     let elapsed = since.elapsed().as_millis() as u64 / 10;
     assert!(used * 2 < elapsed, "{used} of {elapsed} ticks");
 

@@ -2,6 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rustix::net::sockopt;
 
 use crate::hub::HANGS;
 
@@ -15,6 +18,13 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
+}
+
+/// How a caller goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goodbye {
+    Fin,
+    Reset,
 }
 
 /// What came in place of a whole answer.
@@ -32,6 +42,13 @@ impl Wire {
         stream.set_read_timeout(Some(HANGS)).unwrap();
         stream.set_write_timeout(Some(HANGS)).unwrap();
         Self { stream, buffer: Vec::new() }
+    }
+
+    /// Closes the connection. What the hub had sent and nobody read makes a FIN a reset too.
+    pub(crate) fn hang_up(self, how: Goodbye) {
+        if let Goodbye::Reset = how {
+            sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+        }
     }
 
     /// Errors do not matter here: the hub may have closed before it read all.
@@ -127,6 +144,24 @@ impl Wire {
     pub(crate) fn wait_for_newline(&mut self) {
         // The head, the size of the first chunk, and the newline that it holds.
         while !self.buffer.windows(4).any(|part| part == b"\r\n\r\n") || !self.holds("\r\n1\r\n\n")
+        {
+            assert!(self.fill(), "the hub closed");
+        }
+    }
+
+    /// Reads until so many newlines have come that were not waiting here already.
+    pub(crate) fn wait_for_newlines(&mut self, count: usize) {
+        self.wait_for_newline();
+        self.stream.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 4096];
+        while let Ok(read @ 1..) = self.stream.read(&mut bytes) {
+            self.buffer.extend_from_slice(&bytes[..read]);
+        }
+        self.stream.set_nonblocking(false).unwrap();
+        let known = self.buffer.len();
+        let newline = b"1\r\n\n\r\n";
+        while self.buffer[known..].windows(newline.len()).filter(|part| part == newline).count()
+            < count
         {
             assert!(self.fill(), "the hub closed");
         }
