@@ -1,7 +1,7 @@
 //! Where Looker results go: one folder per destination.
 //!
 //! A folder holds the action (`mod.rs`), a stand-in for its vendor (`fake.rs`), its icon and what
-//! an admin has to do (`setup.md`). What several share lies in [`shared`], by dialect.
+//! an admin has to do (`setup.md`). What several share lies in `shared`, by dialect.
 
 mod amazon_s3;
 mod azure_storage;

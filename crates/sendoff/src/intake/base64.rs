@@ -4,7 +4,8 @@ use std::fmt;
 
 use base64_simd::STANDARD_NO_PAD;
 use bytes::Bytes;
-use memchr::memchr;
+
+use super::runs::{SLACK, copy_run};
 
 /// Decodes base64 (RFC 4648 section 4) that comes in pieces cut anywhere.
 ///
@@ -105,14 +106,15 @@ impl Reader {
 
     /// The open characters and `text` behind them, in one buffer.
     fn without_newlines(&self, text: &[u8]) -> Vec<u8> {
-        let mut chars = Vec::with_capacity(self.len + text.len() + 2);
-        chars.extend_from_slice(&self.open[..self.len]);
-        let mut rest = text;
-        while let Some(at) = memchr(b'\n', rest) {
-            chars.extend_from_slice(&rest[..at]);
-            rest = &rest[at + 1..];
+        let mut chars = vec![0; self.len + text.len() + SLACK];
+        chars[..self.len].copy_from_slice(&self.open[..self.len]);
+        let (mut read, mut written) = (0, self.len);
+        while read < text.len() {
+            (read, written) = copy_run([b'\n'; 2], text, read, &mut chars, written);
+            // Over the newline.
+            read += 1;
         }
-        chars.extend_from_slice(rest);
+        chars.truncate(written);
         chars
     }
 

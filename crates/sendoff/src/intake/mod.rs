@@ -8,6 +8,7 @@ mod base64;
 mod body;
 mod live;
 mod refusal;
+mod runs;
 mod tokenizer;
 
 #[cfg(fuzzing)]

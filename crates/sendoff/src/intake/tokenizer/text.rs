@@ -2,15 +2,12 @@
 
 use bytes::Bytes;
 use memchr::memchr2;
-use wide::u8x16;
 
+use super::super::runs::{SLACK, copy_run};
 use super::{Malformed, What};
 
-/// How much of a run is searched and copied at a time.
-const BLOCK: usize = 64;
-
-/// Room that the last block and the end of an escape cut by the chunk's edge may need more.
-const SLACK: usize = BLOCK + 8;
+/// What ends a run of bytes that are taken as they are.
+const MARKS: [u8; 2] = [b'"', b'\\'];
 
 /// The inside of one JSON string, from after the opening quote to the closing one.
 #[derive(Debug, Default)]
@@ -57,7 +54,7 @@ impl Text {
     /// Reads on in `raw`, whose first byte is the body's byte number `base`.
     pub(super) fn read(&mut self, raw: &Bytes, base: u64) -> Result<Piece, Malformed> {
         if matches!(self.escape, Escape::None) {
-            let stop = memchr2(b'"', b'\\', raw);
+            let stop = memchr2(MARKS[0], MARKS[1], raw);
             // `get` rather than an index: `stop` is inside `raw`, but this way nobody must know.
             let (used, length) = match stop {
                 None => (raw.len(), raw.len()),
@@ -79,7 +76,7 @@ impl Text {
         let mut closed = false;
         while !closed {
             if matches!(self.escape, Escape::None) {
-                (read, written) = copy_run(raw, read, &mut text, written);
+                (read, written) = copy_run(MARKS, raw, read, &mut text, written);
             }
             let Some(&byte) = raw.get(read) else { break };
             if !matches!(self.escape, Escape::None) {
@@ -179,42 +176,6 @@ fn simple(letter: u8) -> Option<u8> {
         b'r' => b'\r',
         b't' => b'\t',
         _ => return None,
-    })
-}
-
-/// Copies bytes up to the next quote or backslash, and gives both new positions.
-///
-/// Escapes come at the end of every row of a CSV, and every few bytes in JSON within JSON. There a
-/// `memchr` and a `memcpy` for each run would cost more than the run, so whole blocks are copied,
-/// and what was too much is written over. `to` has at least [`SLACK`] bytes more than `from`.
-fn copy_run(from: &[u8], mut read: usize, to: &mut [u8], mut written: usize) -> (usize, usize) {
-    while let Some(block) = from.get(read..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-        let Some(out) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<BLOCK>) else {
-            break;
-        };
-        *out = *block;
-        // No mark at all gives 64, which is the whole block.
-        let length = marks(block).trailing_zeros() as usize;
-        (read, written) = (read + length, written + length);
-        if length < BLOCK {
-            return (read, written);
-        }
-    }
-    let rest = &from[read..];
-    let run = &rest[..memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
-    to[written..written + run.len()].copy_from_slice(run);
-    (read + run.len(), written + run.len())
-}
-
-/// Which bytes are a quote or a backslash, that of the first byte in the lowest bit.
-fn marks(block: &[u8; BLOCK]) -> u64 {
-    const LANES: usize = 16;
-    let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
-    let (lanes, _) = block.as_chunks::<LANES>();
-    lanes.iter().rev().fold(0, |found, lane| {
-        let bytes = u8x16::new(*lane);
-        let hits = bytes.simd_eq(quote) | bytes.simd_eq(backslash);
-        found << LANES | u64::from(hits.to_bitmask())
     })
 }
 
