@@ -56,6 +56,23 @@ impl Wire {
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
+    /// Sends until the hub takes no more while it sends some newlines. Says how much that was.
+    pub(crate) fn send_until_stuck(&mut self, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        loop {
+            let before = sent;
+            self.stream.set_nonblocking(true).unwrap();
+            while let Ok(more @ 1..) = self.stream.write(&bytes[sent..]) {
+                sent += more;
+            }
+            self.stream.set_nonblocking(false).unwrap();
+            if sent == before {
+                return sent;
+            }
+            self.wait_for_newlines(5);
+        }
+    }
+
     pub(crate) fn call(&mut self, request: impl AsRef<[u8]>) -> Response {
         self.send(request);
         self.receive().unwrap()
