@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use sendoff::{Hub, Token};
 use sendoff_protocol::{Format, Outcome};
-use sendoff_workbench::{Answered, Delivery, Exchange, Looker, Paint, Table};
+use sendoff_workbench::{Answered, DataLimits, Delivery, Exchange, Looker, Paint, Rendering};
+use sendoff_workbench::Warehouse;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -38,6 +39,8 @@ pub(crate) struct DemoArgs {
 
 /// Where the file goes below the folder.
 const FILE_NAME: &str = "penguins.csv";
+/// The shipped data set has 15 kB as CSV.
+const SHIPPED_MOST: usize = 1 << 20;
 /// What the user changes in the form; everything else stays as it is drawn.
 const ANSWERS: [(&str, &str); 1] = [("filename", FILE_NAME)];
 
@@ -160,9 +163,11 @@ async fn deliver(played: &mut Played, token: &str, folder: &Path) -> anyhow::Res
         anyhow::bail!("The form cannot be drawn: {error}");
     }
 
-    let table = Table::penguins()?;
-    let csv = table.render(Format::Csv).context("CSV needs no typesetting")?;
-    let mut delivery = Delivery::query("Penguins");
+    let data = Warehouse::in_memory(DataLimits::default()).await?;
+    let look = data.look("penguins")?;
+    let rendered = data.render(look, Format::Csv, Rendering::default()).await?;
+    let csv = rendered.whole(SHIPPED_MOST).await?;
+    let mut delivery = look.delivery();
     // The user leaves each field as it is drawn, but for the name of the file.
     for field in form.fields() {
         if let Some(default) = &field.default {

@@ -18,14 +18,23 @@
 //! # }
 //! ```
 
-mod data;
 mod downloads;
 mod exchange;
+mod formats;
+mod look;
 mod looker;
+mod model;
 mod request;
+mod shop;
+mod warehouse;
 
-pub use data::{Column, Malformed, Table};
 pub use downloads::Downloads;
 pub use exchange::{Exchange, Paint, Peek};
+pub use formats::{Content, DASHBOARD_FORMATS, Grid, GridCell, GridColumn, LOOK_FORMATS};
+pub use formats::{Rendered, Rendering, RowCount};
+pub use look::{Cell, DEFAULT_LIMIT, Dashboard, DashboardFilter, Look, TableCalculation};
+pub use look::Visualization;
 pub use looker::{Answered, Fault, Looker};
+pub use model::{Datum, Field, FieldKind, KNOWN_TAGS, ValueFormat, unmet};
 pub use request::{Cargo, Delivery, Ids, Member, Source};
+pub use warehouse::{DataError, DataLimits, Imported, Warehouse};
