@@ -23,7 +23,7 @@ use crate::config::ConnectionLimits;
 
 /// What one connection reads of a body at once. It begins at 8 KiB and grows only while reads fill
 /// it, so connections that wait hold little; a large read saves two changes of task.
-const BUFFER: usize = 512 * 1024;
+const BUFFER: usize = 256 * 1024;
 /// Below it a half-open connection is noticed by nobody, above it a slow one is cut.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
