@@ -70,6 +70,19 @@ pub struct Exchange {
     pub until_end: Duration,
     /// Why no whole answer came.
     pub failure: Option<String>,
+    /// When the pieces of the answer's body came, the first ones; empty where nobody watched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pieces: Vec<Piece>,
+}
+
+/// A piece of an answer's body, as the connection gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// From the start of the call.
+    #[serde(serialize_with = "milliseconds")]
+    pub at: Duration,
+    /// How many bytes.
+    pub bytes: usize,
 }
 
 fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

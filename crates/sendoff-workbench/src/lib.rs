@@ -18,6 +18,9 @@
 //! # }
 //! ```
 
+pub mod bad;
+pub mod check;
+mod dial;
 mod downloads;
 mod exchange;
 mod formats;
@@ -29,7 +32,7 @@ mod shop;
 mod warehouse;
 
 pub use downloads::Downloads;
-pub use exchange::{Exchange, Paint, Peek};
+pub use exchange::{Exchange, Paint, Peek, Piece};
 pub use formats::{Content, DASHBOARD_FORMATS, Grid, GridCell, GridColumn, LOOK_FORMATS};
 pub use formats::{Rendered, Rendering, RowCount};
 pub use look::{Cell, DEFAULT_LIMIT, Dashboard, DashboardFilter, Look, TableCalculation};

@@ -336,7 +336,7 @@ fn secrets(action: &Definition, delivery: &Delivery) -> (BTreeSet<String>, Vec<S
 /// Short values would blot out ordinary words.
 const SHORTEST_SECRET: usize = 6;
 
-fn without(text: &str, secrets: &[String]) -> String {
+pub(crate) fn without(text: &str, secrets: &[String]) -> String {
     let long = secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET);
     long.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
 }
@@ -360,7 +360,7 @@ fn framing(request: &Request<RequestBody>) -> Option<(String, String)> {
 }
 
 /// A hub that repeats a secret must not make it part of a record.
-fn shown_answer(body: &[u8], secrets: &[String]) -> Peek {
+pub(crate) fn shown_answer(body: &[u8], secrets: &[String]) -> Peek {
     let mut peek = Peek::default();
     if secrets.iter().any(|secret| secret.len() >= SHORTEST_SECRET) {
         let text = without(&String::from_utf8_lossy(body), secrets);
@@ -372,7 +372,7 @@ fn shown_answer(body: &[u8], secrets: &[String]) -> Peek {
 }
 
 /// The URL, and `host:port` to dial.
-fn address(url: &str) -> Result<(Uri, String), Fault> {
+pub(crate) fn address(url: &str) -> Result<(Uri, String), Fault> {
     let refused = |why: &str| Fault::Url(format!("`{url}` cannot be called: {why}."));
     let uri: Uri = url.parse().map_err(|_| refused("it is not a URL"))?;
     match uri.scheme_str() {
@@ -386,13 +386,13 @@ fn address(url: &str) -> Result<(Uri, String), Fault> {
 }
 
 /// hyper says "error reading a body"; the cause below it says why.
-fn because(error: &hyper::Error) -> String {
+pub(crate) fn because(error: &hyper::Error) -> String {
     let cause = std::error::Error::source(error);
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// 32 hexadecimal characters, as Looker's ids have.
-fn random_id() -> String {
+pub(crate) fn random_id() -> String {
     let mut random = [0; 16];
     // The id only tells deliveries apart, so one that is all zeros does no harm.
     let _ = getrandom::fill(&mut random);

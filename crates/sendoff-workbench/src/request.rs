@@ -389,6 +389,18 @@ impl RequestBody {
         Self { parts: VecDeque::new(), record: Record::default() }
     }
 
+    /// A body as it is, and what stands in the record in its place.
+    pub(crate) fn text(bytes: impl Into<Bytes>, shown: impl Into<Bytes>) -> Self {
+        let part = Part::Ready { bytes: bytes.into(), shown: shown.into() };
+        Self { parts: VecDeque::from([part]), record: Record::default() }
+    }
+
+    /// A body in chunks as they become ready.
+    pub(crate) fn stream(source: Source) -> Self {
+        let part = Part::Data { source, encoding: Encoding::Verbatim };
+        Self { parts: VecDeque::from([part]), record: Record::default() }
+    }
+
     pub(crate) fn record(&self) -> Record {
         self.record.clone()
     }

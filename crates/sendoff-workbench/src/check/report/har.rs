@@ -1,0 +1,52 @@
+//! Everything that crossed the wire, as an HTTP archive (HAR 1.2) for a browser's developer tools.
+
+use serde_json::{Value, json};
+
+use crate::check::Report;
+use crate::check::wire::Recorded;
+
+/// A HAR document.
+pub fn har(report: &Report) -> Value {
+    json!({"log": {
+        "version": "1.2",
+        "creator": {"name": "sendoff check", "version": report.version},
+        "entries": report.exchanges.iter().map(|recorded| entry(recorded)).collect::<Vec<_>>(),
+    }})
+}
+
+fn entry(recorded: &Recorded) -> Value {
+    let exchange = &recorded.exchange;
+    let headers = |headers: &[(String, String)]| -> Value {
+        headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+    };
+    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1_000.0;
+    let kind = exchange.response_headers.iter().find(|(name, _)| name == "content-type");
+    let receive = exchange.until_end.saturating_sub(exchange.until_answer);
+    json!({
+        "startedDateTime": recorded.started.to_string(),
+        "time": milliseconds(exchange.until_end),
+        "request": {
+            "method": exchange.method, "url": exchange.url, "httpVersion": "HTTP/1.1",
+            "cookies": [], "queryString": [], "headersSize": -1,
+            "headers": headers(&exchange.request_headers),
+            "bodySize": exchange.request_body.total(),
+            "postData": {"mimeType": "application/json", "text": exchange.request_body.text()},
+        },
+        "response": {
+            // The format has no word for "none came" but 0.
+            "status": exchange.status.unwrap_or(0), "statusText": "", "httpVersion": "HTTP/1.1",
+            "cookies": [], "redirectURL": "", "headersSize": -1,
+            "headers": headers(&exchange.response_headers),
+            "bodySize": exchange.response_body.total(),
+            "content": {
+                "size": exchange.response_body.total(),
+                "mimeType": kind.map_or("", |(_, kind)| kind.as_str()),
+                "text": exchange.response_body.text(),
+            },
+        },
+        "cache": {},
+        "timings": {"send": 0, "wait": milliseconds(exchange.until_answer),
+                    "receive": milliseconds(receive)},
+        "comment": exchange.failure,
+    })
+}
