@@ -1,0 +1,48 @@
+//! Every format that streams takes the memory of a few chunks, and a workbook that of its bytes on
+//! disk; so does a CSV that is taken in, where there is a file. A process of its own, so that its
+//! peak memory is that of this test.
+#![cfg(target_os = "linux")]
+#![allow(clippy::disallowed_methods, reason = "reads /proc")]
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use sendoff_protocol::Format;
+use sendoff_workbench::{DataLimits, LOOK_FORMATS, Look, Rendering, Source, Warehouse};
+
+const ROWS: u64 = 90_000;
+/// The result is over twice as large in every format that is not packed.
+const ALLOWED_GROWTH: u64 = 4 * 1024 * 1024;
+
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn results_and_files_of_any_size_take_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data.db");
+    let data = Warehouse::open(&file, DataLimits::default()).await.unwrap();
+    let small = data.render(&Look::generated(9), Format::Xlsx, Rendering::default()).await;
+    small.unwrap().whole(1 << 20).await.unwrap();
+    let drawn = [Format::WysiwygPdf, Format::AssembledPdf, Format::WysiwygPng];
+    let before = peak();
+    for format in LOOK_FORMATS.into_iter().filter(|format| !drawn.contains(format)) {
+        let look = Look::generated(ROWS);
+        let mut rendered = data.render(&look, format, Rendering::default()).await.unwrap();
+        let mut bytes = 0;
+        while let Some(chunk) = rendered.source.next().await {
+            bytes += chunk.unwrap().len() as u64;
+        }
+        assert_eq!(rendered.rows().get(), ROWS, "{format}");
+        assert!(bytes > 2 * ALLOWED_GROWTH || format == Format::Xlsx, "{format}: {bytes} bytes");
+    }
+    let line = Bytes::from("0123456789,a text of some length\n".repeat(2_000));
+    let header = stream::iter([Ok(Bytes::from("id,text\n"))]);
+    let lines = stream::iter(std::iter::repeat_n(line, 150).map(Ok));
+    let imported = data.import_csv("large.csv", Source::stream(header.chain(lines))).await.unwrap();
+    assert_eq!(imported.rows, 300_000);
+    let growth = peak() - before;
+    assert!(growth < ALLOWED_GROWTH, "memory grew by {growth} bytes");
+}
