@@ -10,8 +10,9 @@ use rustix::net::sockopt;
 
 use crate::hub::HANGS;
 
-/// Small, so that a sink that stops reading stops its sender too.
-const RECEIVE_BUFFER: usize = 64 * 1024;
+/// Small, so that a sink that stops reading stops its sender too; but several segments of the
+/// loopback (64 KiB), or each waits for the sender to ask whether there is room, ever more seldom.
+const RECEIVE_BUFFER: usize = 256 * 1024;
 
 /// When a sink stops until it is released.
 #[derive(Clone, Copy)]
