@@ -87,6 +87,12 @@ enum Command {
         /// The hub's URL; unless given, where this configuration listens.
         url: Option<String>,
     },
+    Check(Box<commands::check::CheckArgs>),
+    /// Explains a check of `sendoff check`, or lists them all.
+    Explain {
+        /// The check's id, such as list/answer/is-json.
+        id: Option<String>,
+    },
     /// Prints a completion script: `sendoff completions bash > /etc/bash_completion.d/sendoff`.
     Completions {
         /// The shell.
@@ -137,6 +143,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process();
     let colour = cli.color.wanted(&environment);
     // These need no configuration, and must work where it is wrong.
+    match cli.command {
+        Command::Check(args) => return block_on(commands::check::run(*args, colour)),
+        Command::Explain { id } => return commands::explain::explain(id.as_deref()),
+        _ => {}
+    }
     match &cli.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -173,7 +184,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let hub = crate::hub(&config).map_err(|fault| NotConfigured(fault.to_string()))?;
             block_on(serve::run(&config, hub, &environment))
         }
-        Command::Completions { .. } | Command::Man | Command::Docs { .. } => Ok(ExitCode::SUCCESS),
+        // Done above.
+        Command::Check(_)
+        | Command::Explain { .. }
+        | Command::Completions { .. }
+        | Command::Man
+        | Command::Docs { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
