@@ -1,5 +1,7 @@
 //! Sendoff itself keeps every rule that it holds other hubs to.
 
+#![allow(clippy::disallowed_methods, reason = "small files, in a test")]
+
 #[path = "serve/hub.rs"]
 #[allow(dead_code, reason = "shared with the tests of serve")]
 mod hub;

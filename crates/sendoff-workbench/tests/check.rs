@@ -101,6 +101,23 @@ async fn a_safe_run_delivers_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_hub_repeats_of_secrets_stands_in_no_report() {
+    // The hub's answer holds the sensitive param, and the finding quotes the answer.
+    let report = checked(&["execute/delivery/in-envelope"], |_| {}).await;
+    let reports = [
+        told(&report),
+        check::report::junit(&report),
+        check::report::html(&report),
+        check::report::har(&report).to_string(),
+        serde_json::to_string(&report).unwrap(),
+    ];
+    for text in &reports {
+        assert!(text.contains("••••"), "{text}");
+        assert!(!text.contains("k-0123456789") && !text.contains(bad::TOKEN), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_and_no_hub_cannot_be_tested() {
     let report = checked(&[], |options| options.token = Some("a/b".to_owned())).await;
     assert_eq!(report.exit_code(), 3);

@@ -58,7 +58,7 @@ pub(super) async fn execute(hub: &Hub, head: &Parts, action: &str, bytes: &[u8])
         return refused(why);
     }
     match fetch(hub, &body).await {
-        Ok(()) => delivered(hub, head),
+        Ok(()) => delivered(hub, head, &body),
         Err(why) => refused(&why),
     }
 }
@@ -196,7 +196,7 @@ async fn get(url: &str) -> io::Result<(u16, bool)> {
 }
 
 /// Newlines first, as if it had taken long.
-fn delivered(hub: &Hub, head: &Parts) -> Answered {
+fn delivered(hub: &Hub, head: &Parts, body: &Value) -> Answered {
     let mut answer = json!({
         "refused": {},
         "delivered": {
@@ -220,7 +220,8 @@ fn delivered(hub: &Hub, head: &Parts) -> Answered {
         return text(200, "OK");
     }
     if hub.has("execute/delivery/in-envelope") {
-        return json_answer(200, &json!({"success": true}));
+        // It repeats what it was sent, which no report may do.
+        return json_answer(200, &json!({"success": true, "sent": body["data"]}));
     }
     if hub.has("path/answer/not-held-back") {
         return text(200, format!("\n\n{told}"));

@@ -223,12 +223,20 @@ impl<'a> Hub<'a> {
         self.kept(heard, recorded)
     }
 
-    fn kept(&self, heard: Result<Heard, Deaf>, recorded: Arc<Recorded>) -> Shown {
+    fn kept(&self, mut heard: Result<Heard, Deaf>, recorded: Arc<Recorded>) -> Shown {
+        // Findings quote answers, and a quotation may be cut in the middle of a secret.
+        if let Ok(heard) = &mut heard
+            && let Ok(text) = std::str::from_utf8(&heard.body)
+            && self.secrets.iter().any(|secret| text.contains(secret.as_str()))
+        {
+            heard.body = self.masked(text).into_bytes();
+        }
         locked(&self.exchanges).push(Arc::clone(&recorded));
         Shown { heard, recorded }
     }
 
-    fn masked(&self, body: &str) -> String {
+    /// The text without any secret of this run.
+    pub(super) fn masked(&self, body: &str) -> String {
         without(body, &self.secrets)
     }
 

@@ -56,6 +56,7 @@ pub async fn run(options: &Options) -> Result<Report, NothingMatched> {
             exchanges.iter().position(|other| std::sync::Arc::ptr_eq(one, other))
         };
         let shown = recorded.map(|one| (number(&one).unwrap_or_default() + 1, one));
+        let detail = hub.masked(&detail);
         checks.push(Checked {
             id: check.id,
             title: check.title,
