@@ -98,6 +98,8 @@ async fn a_safe_run_delivers_nothing() {
     let not_run: Vec<_> = not_run.map(|checked| checked.id).collect();
     assert!(not_run.len() >= 20, "{not_run:?}");
     assert!(not_run.contains(&"execute/delivery/succeeds"));
+    // With every param filled in, a hub that ignores the type would call its vendor.
+    assert!(not_run.contains(&"robustness/params/not-repeated"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

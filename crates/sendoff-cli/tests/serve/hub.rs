@@ -1,7 +1,5 @@
 //! A hub as a child process.
 
-#![allow(clippy::disallowed_methods, reason = "a test reads what the kernel says of the hub")]
-
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
