@@ -8,7 +8,8 @@ use sendoff_protocol::{LookerVersion, ScheduledPlan};
 
 use crate::egress::Http;
 use crate::fields::{Field, Fields, Problems, Values, View};
-use crate::{ActionType, Payload, Receipt, Result, Spec, Stop};
+use crate::login::{Connection, Login, LoginBy};
+use crate::{ActionType, Class, Payload, Receipt, Result, Spec, Stop};
 
 /// A destination for Looker's results.
 ///
@@ -37,6 +38,33 @@ pub trait Action: Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send {
         let _ = (cx, form);
         async { Ok(()) }
+    }
+
+    /// The account that the user is logged in with, as he knows it: `ada@example.com`. The form
+    /// names it beside the link to another login. Asked while the form is drawn, so it must be quick.
+    ///
+    /// # Errors
+    /// A login error offers the login; any other leaves the account unnamed.
+    fn account(
+        &self,
+        cx: &Context<Self::Settings>,
+    ) -> impl Future<Output = Result<Option<String>>> + Send {
+        let _ = cx;
+        async { Ok(None) }
+    }
+
+    /// The workspaces that are connected, for an action with a [`Delegate`](crate::Delegate): what
+    /// Looker's test of the connection shows. One for each of [`Login::installs`](crate::Login) whose
+    /// token works.
+    ///
+    /// # Errors
+    /// Looker shows the message, such as the vendor's when no token works.
+    fn connections(
+        &self,
+        cx: &Context<Self::Settings>,
+    ) -> impl Future<Output = Result<Vec<Connection>>> + Send {
+        let _ = cx;
+        async { Ok(Vec::new()) }
     }
 
     /// The host, or whatever else may be slow on its own: deliveries with the same lane share a
@@ -112,6 +140,11 @@ impl<S> Context<S> {
         self.call.looker_version
     }
 
+    /// The user's login. For an action without one nobody ever is logged in.
+    pub fn login(&self) -> &Login {
+        &self.call.login
+    }
+
     /// The signal that this call must end.
     pub fn stop(&self) -> &Stop {
         &self.call.stop
@@ -127,6 +160,7 @@ impl<S> Context<S> {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) http: Http,
+    pub(crate) login: Login,
     pub(crate) stop: Stop,
     pub(crate) kind: Option<ActionType>,
     pub(crate) plan: Option<ScheduledPlan>,
@@ -174,6 +208,9 @@ pub trait AnyAction: sealed::Sealed + Send + Sync {
     fn draw(&self, call: CallBox) -> Boxed<'_, DrawResult>;
 
     #[doc(hidden)]
+    fn test_connections(&self, call: CallBox) -> Boxed<'_, ConnectionsResult>;
+
+    #[doc(hidden)]
     fn prepare(&self, call: CallBox) -> Prepared<'_>;
 }
 
@@ -184,7 +221,18 @@ pub struct CallBox(pub(crate) Call);
 
 /// A form, or the problems of the settings.
 #[doc(hidden)]
-pub struct DrawResult(pub(crate) Result<Checked<Vec<wire::Field>>>);
+pub struct DrawResult(pub(crate) Result<Checked<Drawn>>);
+
+/// A form as an action drew it.
+pub(crate) struct Drawn {
+    pub(crate) fields: Vec<wire::Field>,
+    /// Who is logged in.
+    pub(crate) account: Option<String>,
+}
+
+/// What a test of the connection found, or the problems of the settings.
+#[doc(hidden)]
+pub struct ConnectionsResult(pub(crate) Result<Checked<Vec<Connection>>>);
 
 /// A delivery that waits for its data.
 #[doc(hidden)]
@@ -203,7 +251,8 @@ impl<A: Action> AnyAction for A {
     }
 
     fn params(&self) -> Vec<wire::Param> {
-        fields_of::<A::Settings>().into_iter().map(Field::into_param).collect()
+        let own = fields_of::<A::Settings>().into_iter().map(Field::into_param);
+        connect_param(&A::SPEC).into_iter().chain(own).collect()
     }
 
     fn form_fields(&self) -> Vec<wire::Field> {
@@ -228,11 +277,38 @@ impl<A: Action> AnyAction for A {
             };
             let mut view = A::Form::view(&call.form);
             let cx = Context { settings, call };
-            DrawResult(self.form(&cx, &mut view).await.map(|()| {
+            // Before the form is asked for: an action may draw it without its vendor, and Looker
+            // asks for the form to have tokens renewed.
+            if let Some(LoginBy::OAuth(_)) = A::SPEC.login
+                && let Err(error) = cx.login().token().await
+            {
+                return DrawResult(Err(error));
+            }
+            let (form, account) = tokio::join!(self.form(&cx, &mut view), self.account(&cx));
+            let account = match account {
+                Err(error) if error.class() == Class::Login => return DrawResult(Err(error)),
+                other => other.unwrap_or_default(),
+            };
+            DrawResult(form.map(|()| {
                 let mut fields = Vec::new();
                 A::Form::list(view, &mut fields);
-                Checked::Sound(fields.into_iter().map(Field::into_form_field).collect())
+                let fields = fields.into_iter().map(Field::into_form_field).collect();
+                Checked::Sound(Drawn { fields, account })
             }))
+        })
+    }
+
+    fn test_connections(&self, CallBox(call): CallBox) -> Boxed<'_, ConnectionsResult> {
+        Box::pin(async move {
+            let mut problems = Problems::default();
+            let Some(settings) = A::Settings::read(&call.data, &mut problems) else {
+                return ConnectionsResult(Ok(Checked::Settings(problems)));
+            };
+            let cx = Context { settings, call };
+            if cx.login().installs().is_empty() {
+                return ConnectionsResult(Ok(Checked::Sound(Vec::new())));
+            }
+            ConnectionsResult(self.connections(&cx).await.map(Checked::Sound))
         })
     }
 
@@ -247,11 +323,30 @@ impl<A: Action> AnyAction for A {
         let lane = self.lane(&settings, &form);
         let cx = Context { settings, call };
         let run = Box::new(move |data| {
-            let work: Boxed<'_, _> = Box::pin(async move { self.execute(&cx, form, data).await });
+            let work: Boxed<'_, _> = Box::pin(async move {
+                if let Some(LoginBy::OAuth(_)) = A::SPEC.login {
+                    cx.login().token().await?;
+                }
+                self.execute(&cx, form, data).await
+            });
             work
         });
         Prepared(Checked::Sound(Delivery { lane, run }))
     }
+}
+
+/// The param whose link leads an admin to Looker's own login page.
+fn connect_param(spec: &Spec) -> Option<wire::Param> {
+    let Some(LoginBy::Delegate(delegate)) = spec.login else { return None };
+    Some(wire::Param {
+        name: delegate.name.to_owned(),
+        label: delegate.label.to_owned(),
+        description: (!delegate.description.is_empty()).then(|| delegate.description.to_owned()),
+        required: false,
+        sensitive: false,
+        delegate_oauth_url: Some(delegate.url.to_owned()),
+        ..wire::Param::default()
+    })
 }
 
 fn fields_of<F: Fields>() -> Vec<Field> {

@@ -51,6 +51,7 @@ mod fields;
 pub mod fuzzing;
 mod hub;
 mod intake;
+mod login;
 mod payload;
 mod receipt;
 mod redact;
@@ -75,6 +76,9 @@ pub use fields::{Choice, Field, Fields, Problem, Problems, Secret, Value, Values
 #[doc(hidden)]
 pub use fields::{choice_parse, choice_widget};
 pub use hub::{Answer, Builder, Hub, Limits, Token};
+pub use login::{
+    Button, ClientAuth, Connection, Delegate, Install, Login, LoginBy, OAuth, StateKey,
+};
 pub use payload::{ByteStream, Payload};
 pub use receipt::Receipt;
 pub use redact::Redactor;

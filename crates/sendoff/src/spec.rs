@@ -4,6 +4,8 @@
 use sendoff_protocol::VisualizationFormatting;
 pub use sendoff_protocol::{ActionType, Format, Formatting, LookerVersion};
 
+use crate::login::{Delegate, LoginBy, OAuth};
+
 /// What an action is. Built in a `const` with [`Spec::new`]; see [`Action::SPEC`](crate::Action).
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
@@ -39,6 +41,8 @@ pub struct Spec {
     pub checkable: bool,
     /// Whether the vendor's refusals can be told apart by HTTP status, as most tests assume.
     pub over_http: bool,
+    /// How users log in, if they must.
+    pub login: Option<LoginBy>,
 }
 
 /// How Looker hands over the data.
@@ -117,6 +121,7 @@ impl Spec {
             commit: Commit::LastByte,
             checkable: false,
             over_http: true,
+            login: None,
         }
     }
 
@@ -187,6 +192,19 @@ impl Spec {
         self.repeatable = repeatable;
         self.commit = commit;
         self.checkable = checkable;
+        self
+    }
+
+    /// Users log in at the vendor. The hub offers the action only with a client of its own there,
+    /// see [`Builder::oauth_client`](crate::Builder::oauth_client).
+    pub const fn oauth(mut self, oauth: OAuth) -> Self {
+        self.login = Some(LoginBy::OAuth(oauth));
+        self
+    }
+
+    /// Looker runs the login and hands over the tokens.
+    pub const fn delegate_oauth(mut self, delegate: Delegate) -> Self {
+        self.login = Some(LoginBy::Delegate(delegate));
         self
     }
 

@@ -164,6 +164,9 @@ impl Attempt<'_> {
             return self.peer.unreachable(target.url.host_str().unwrap_or_default(), dial);
         }
         let hyper = find::<hyper::Error>(&fault);
+        if hyper.is_some_and(hyper::Error::is_parse_status) {
+            return Fault::last(self.no_http().cause(OddStatus));
+        }
         if hyper.is_some_and(|fault| fault.is_parse() || fault.is_parse_too_large()) {
             return Fault::last(self.no_http().cause(fault));
         }
@@ -174,6 +177,18 @@ impl Attempt<'_> {
         Fault::passing(self.peer.broke_off(while_what).cause(fault))
     }
 }
+
+/// The status line was HTTP's but for its number.
+#[derive(Debug)]
+pub(super) struct OddStatus;
+
+impl std::fmt::Display for OddStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a status that is not one of HTTP's")
+    }
+}
+
+impl StdError for OddStatus {}
 
 /// hyper's own limit is soft: what one read brings beyond it still counts as within.
 fn header_bytes(headers: &HeaderMap) -> usize {

@@ -15,7 +15,8 @@ use super::peer::Peer;
 use super::reply::{Reading, Reply};
 use super::{Http, retry};
 use crate::fields::Secret;
-use crate::{ByteStream, Error, Result};
+use crate::login::Login;
+use crate::{ByteStream, Class, Error, Result};
 
 /// A request to a vendor, from [`Http::post`] and its like.
 #[must_use = "a call does nothing until it is sent"]
@@ -28,6 +29,8 @@ pub struct Call {
     timeout: Option<Duration>,
     idle: Option<Duration>,
     repeatable: bool,
+    /// Whose token it carries.
+    login: Option<Login>,
     /// What this call adds to the delivery's secrets.
     peer: Peer,
     /// The first thing that was wrong with what it was given.
@@ -53,6 +56,7 @@ impl Call {
             timeout: None,
             idle: None,
             repeatable,
+            login: None,
             peer,
             wrong: None,
         }
@@ -60,7 +64,12 @@ impl Call {
 
     /// Sets a header.
     pub fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
-        match (HeaderName::try_from(name), HeaderValue::from_str(value.as_ref())) {
+        self.set(name, value.as_ref());
+        self
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        match (HeaderName::try_from(name), HeaderValue::from_str(value)) {
             (Ok(name), Ok(value)) => {
                 self.headers.insert(name, value);
             }
@@ -70,7 +79,6 @@ impl Call {
                  such as a line break."
             ))),
         }
-        self
     }
 
     /// Sets a header whose value is a secret.
@@ -81,8 +89,22 @@ impl Call {
 
     /// `Authorization: Bearer …`
     pub fn bearer(mut self, token: &Secret) -> Self {
+        self.carry(token);
+        self
+    }
+
+    fn carry(&mut self, token: &Secret) {
         self.peer.redact = self.peer.redact.with([token.expose()]);
-        self.header(AUTHORIZATION.as_str(), format!("Bearer {}", token.expose().trim()))
+        self.set(AUTHORIZATION.as_str(), &format!("Bearer {}", token.expose().trim()));
+    }
+
+    /// The user's access token as `Authorization: Bearer …`, renewed when it has expired.
+    ///
+    /// If the vendor refuses it with 401, it is renewed once more and the request repeated, provided
+    /// its body can be read again.
+    pub fn login(mut self, login: &Login) -> Self {
+        self.login = Some(login.clone());
+        self
     }
 
     /// `Authorization: Basic …`
@@ -187,6 +209,13 @@ impl Call {
         if let Some(wrong) = self.wrong.take() {
             return Err(wrong);
         }
+        let mut token = match &self.login {
+            Some(login) => Some(self.http.stop.unless_stopped(login.token()).await??),
+            None => None,
+        };
+        if let Some(token) = &token {
+            self.carry(token);
+        }
         let target = std::mem::replace(&mut self.target, Target::parse("https://a.invalid"))?;
         let until = Until::earlier(self.http.until, self.timeout.map(Until::from_now));
         self.http.until = until;
@@ -199,6 +228,13 @@ impl Call {
             let repeats_body = self.body.can_repeat();
             let body = self.body.open();
             let outcome = attempt.run(&self.method, &target, self.headers.clone(), body).await;
+            if matches!(&outcome, Ok(answer) if answer.response.status() == StatusCode::UNAUTHORIZED)
+                && let Some(refused) = token.take()
+                && self.renew(&refused).await?
+                && repeats_body
+            {
+                continue;
+            }
             let wait = match &outcome {
                 Ok(answer) if self.repeatable && repeats_body => {
                     self.wait_after_answer(answer, &mut waits, target.authority())
@@ -226,6 +262,24 @@ impl Call {
                     return Err(self.peer.may_have_arrived(failure.error));
                 }
                 (Err(failure), None) => return Err(failure.error),
+            }
+        }
+    }
+
+    /// Takes another token than the one that was refused. Whether there is one.
+    async fn renew(&mut self, refused: &Secret) -> Result<bool> {
+        let Some(login) = self.login.clone() else { return Ok(false) };
+        match self.http.stop.unless_stopped(login.renew(refused)).await? {
+            Ok(token) => {
+                self.carry(&token);
+                self.peer.login_note = Some("The login was renewed meanwhile: send again.".into());
+                Ok(true)
+            }
+            // The vendor's own 401 says it.
+            Err(error) if error.class() == Class::Login => Ok(false),
+            Err(error) => {
+                self.peer.login_note = Some(error.message().to_owned());
+                Ok(false)
             }
         }
     }

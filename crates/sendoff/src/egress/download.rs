@@ -27,7 +27,7 @@ impl Egress {
         wait: Duration,
         stop: &Stop,
     ) -> Result<ByteStream> {
-        let peer = Peer::looker();
+        let peer = Peer::looker("Looker's download");
         let target = Target::parse(url).map_err(|fault| {
             Error::looker(format!("Looker's download_url cannot be called: {fault}"))
         })?;

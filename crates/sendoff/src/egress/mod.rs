@@ -18,6 +18,7 @@ mod origins;
 mod peer;
 mod reply;
 mod retry;
+mod state;
 mod tls;
 mod words;
 
@@ -40,6 +41,7 @@ use ipnet::IpNet;
 use sha2::Sha256;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::fields::Secret;
 use crate::redact::Redactor;
@@ -172,6 +174,19 @@ impl Egress {
                 idempotency_secret: config.idempotency_secret,
             }),
         })
+    }
+
+    /// Sends a browser to where the origin map sends this hub, so that a login can be tried at a
+    /// provider of one's own.
+    pub(crate) fn redirect_origin(&self, url: &mut Url) {
+        let port = url.port_or_known_default().unwrap_or_default();
+        let host = url.host_str().unwrap_or_default();
+        if let Some(to) = self.inner.dialer.origins.target(url.scheme(), host, port) {
+            let to = format!("{to}{}", &url[url::Position::BeforePath..]);
+            if let Ok(to) = Url::parse(&to) {
+                *url = to;
+            }
+        }
     }
 
     /// The door as one delivery sees it.

@@ -18,6 +18,8 @@ pub(super) struct Peer {
     pub(super) name: Cow<'static, str>,
     looker: bool,
     pub(super) oauth: bool,
+    /// What became of the login after the vendor refused its token.
+    pub(super) login_note: Option<String>,
     pub(super) redact: Redactor,
 }
 
@@ -41,13 +43,13 @@ impl Fault {
 
 impl Peer {
     pub(super) fn vendor(name: Cow<'static, str>, redact: Redactor, oauth: bool) -> Self {
-        Self { name, looker: false, oauth, redact }
+        Self { name, looker: false, oauth, login_note: None, redact }
     }
 
-    /// Looker as the one who serves a `download_url`.
-    pub(super) fn looker() -> Self {
-        let name = Cow::Borrowed("Looker's download");
-        Self { name, looker: true, oauth: false, redact: Redactor::default() }
+    /// Looker, called `name` after what it is asked for.
+    pub(super) fn looker(name: &'static str) -> Self {
+        let name = Cow::Borrowed(name);
+        Self { name, looker: true, oauth: false, login_note: None, redact: Redactor::default() }
     }
 
     /// An error of this side's class, without the delivery's secrets.
@@ -62,6 +64,11 @@ impl Peer {
         let message = message.to_string();
         let message = self.redact.clean(&message).into_owned();
         if self.looker { Error::looker(message) } else { Error::settings(message) }
+    }
+
+    /// An error for the user whose login was refused.
+    pub(super) fn login(&self, message: String) -> Error {
+        Error::login(self.redact.clean(&message).into_owned())
     }
 
     pub(super) fn silent(&self, limit: Duration) -> Error {

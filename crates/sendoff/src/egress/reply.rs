@@ -168,11 +168,16 @@ impl Reply {
                 "{answered}, a redirect{}, and this hub follows none. Set the final address.",
                 self.redirect()
             )),
-            401 | 403 if peer.oauth => Error::login(
-                peer.redact
-                    .clean(&format!("{answered}{colon}{said} Please log in again."))
-                    .into_owned(),
-            ),
+            401 if let Some(note) = &peer.login_note => {
+                peer.error(format!("{answered}{colon}{said} {note}")).retry_later()
+            }
+            401 if peer.oauth => {
+                peer.login(format!("{answered}{colon}{said} Please log in again."))
+            }
+            403 if peer.oauth => peer.login(format!(
+                "{answered}{colon}{said} The account that is logged in may not do this: give it \
+                 the right, or log in with another."
+            )),
             401 | 403 => peer.settings(format!(
                 "{answered}{colon}{said} Check the credentials and their rights in the settings."
             )),

@@ -1,12 +1,13 @@
 //! Putting a hub together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::action::{Action, AnyAction};
 use crate::egress::{Egress, EgressConfig};
 use crate::fields::{Secret, Values};
+use crate::login::{Desk, KeyRing, LegacyKey, LookerHosts, StateKey};
 use crate::spool::{SpoolLimits, SpoolRoom};
 use crate::{Error, Result};
 
@@ -27,6 +28,10 @@ pub struct Builder {
     egress: Option<EgressConfig>,
     spool: SpoolLimits,
     settings: Vec<(String, Values)>,
+    clients: HashMap<String, (String, Secret)>,
+    state_keys: Vec<StateKey>,
+    cipher_master: Option<Secret>,
+    looker_hosts: Vec<String>,
 }
 
 impl Builder {
@@ -108,6 +113,47 @@ impl Builder {
         self
     }
 
+    /// How the vendor of an action with a login knows this hub: the id and the secret of the client
+    /// that was registered there (an empty secret for a client without one). An action with a login
+    /// and no client is not offered.
+    #[must_use]
+    pub fn oauth_client(
+        mut self,
+        action: impl Into<String>,
+        id: impl Into<String>,
+        secret: impl Into<Secret>,
+    ) -> Self {
+        self.clients.insert(action.into(), (id.into(), secret.into()));
+        self
+    }
+
+    /// The keys that logins are sealed with. The first seals, all open, so that keys can be
+    /// replaced: put the new one in front, and remove the old one when no login needs it.
+    ///
+    /// Behind these stand keys made from [`cipher_master`](Self::cipher_master) and from each of
+    /// the hub's secrets, so that a hub without keys of its own works, in each replica alike.
+    #[must_use]
+    pub fn state_keys(mut self, keys: impl IntoIterator<Item = StateKey>) -> Self {
+        self.state_keys.extend(keys);
+        self
+    }
+
+    /// The reference hub's `CIPHER_MASTER`, 64 hexadecimal characters: opens the logins that it
+    /// sealed.
+    #[must_use]
+    pub fn cipher_master(mut self, master: impl Into<Secret>) -> Self {
+        self.cipher_master = Some(master.into());
+        self
+    }
+
+    /// The hosts of Lookers beside `*.looker.com` and `*.looker.app`, such as `looker.example.com`,
+    /// `*.example.com` or `looker.example.com:9999`. A login goes back to no other.
+    #[must_use]
+    pub fn looker_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.looker_hosts.extend(hosts.into_iter().map(Into::into));
+        self
+    }
+
     /// The source revision that `GET /status` names.
     #[must_use]
     pub fn commit(mut self, commit: impl Into<String>) -> Self {
@@ -118,9 +164,10 @@ impl Builder {
     /// The hub.
     ///
     /// # Errors
-    /// When two actions share a name, settings name an action that is not there, or the egress or
+    /// When two actions share a name, settings or a login client name an action that is not there,
+    /// two state keys share a name, a Looker host is none, or the egress or
     /// the spool cannot be set up as asked.
-    pub fn build(self) -> Result<Hub> {
+    pub fn build(mut self) -> Result<Hub> {
         let mut names = HashSet::new();
         for action in &self.actions {
             let name = action.spec().name;
@@ -133,6 +180,25 @@ impl Builder {
                 "There are settings for \"{name}\", but no such action in this hub."
             )));
         }
+        if let Some(name) = self.clients.keys().find(|name| !names.contains(name.as_str())) {
+            return Err(Error::hub(format!(
+                "There is a login client for \"{name}\", but no such action in this hub."
+            )));
+        }
+        let desk = Desk::new(
+            keys(self.state_keys, self.cipher_master.as_ref(), &self.gate)?,
+            self.cipher_master.as_ref().map(LegacyKey::new).transpose()?,
+            self.clients,
+            LookerHosts::parse(self.looker_hosts)?,
+        );
+        self.actions.retain(|action| {
+            let spec = action.spec();
+            let offered = desk.can_log_in(&spec);
+            if !offered {
+                tracing::info!(action = spec.name, "not offered: it has no login client");
+            }
+            offered
+        });
         let limits = self.limits;
         let egress = self.egress.unwrap_or_else(|| {
             let secret = self.gate.secrets.first().cloned();
@@ -152,8 +218,18 @@ impl Builder {
                 egress: Egress::new(egress)?,
                 room: SpoolRoom::new(self.spool)?,
                 settings: self.settings,
+                desk: Arc::new(desk),
                 written: Default::default(),
             }),
         })
     }
+}
+
+/// The keys that logins are sealed with: the operator's, then what can be made from his secrets.
+fn keys(mut keys: Vec<StateKey>, master: Option<&Secret>, gate: &Gate) -> Result<KeyRing> {
+    if let Some(master) = master {
+        keys.push(StateKey::derived(LegacyKey::new(master)?.master()));
+    }
+    keys.extend(gate.secrets.iter().map(|secret| StateKey::derived(secret.expose().as_bytes())));
+    KeyRing::new(keys)
 }

@@ -16,6 +16,7 @@ use crate::action::{self, AnyAction, CallBox, Checked, Prepared};
 use crate::egress::Scope;
 use crate::fields::Values;
 use crate::intake::{Data, Head, Intake, Refusal, Rest};
+use crate::login::Login;
 use crate::payload::{About, Payload, Source};
 use crate::redact::Redactor;
 use crate::{ByteStream, Error, Reason, Receipt, Result, Stop};
@@ -112,9 +113,9 @@ impl Delivery {
     /// Runs to the end, or to the deadline.
     pub(super) async fn run(self, intake: Intake) -> Ended {
         let limit = self.hub.limits.deadline;
-        let mut redact = Redactor::default();
+        let mut secrets = None;
         let result = {
-            let work = self.deliver(intake, &mut redact);
+            let work = self.deliver(intake, &mut secrets);
             let mut work = std::pin::pin!(work);
             let stopped = async {
                 tokio::select! {
@@ -135,14 +136,21 @@ impl Delivery {
                 }
             }
         };
-        self.conclude(result, &redact)
+        if let Some(secrets) = &mut secrets {
+            secrets.learn();
+        }
+        self.conclude(result, secrets)
     }
 
-    async fn deliver(&self, intake: Intake, redact: &mut Redactor) -> Result<Receipt, NotRun> {
+    async fn deliver(
+        &self,
+        intake: Intake,
+        secrets: &mut Option<Secrets>,
+    ) -> Result<Receipt, NotRun> {
         let begun = self.stop.unless_stopped(intake.begin(&self.hub.room)).await?;
         let (head, data) = begun.map_err(NotRun::Unreadable)?;
         let (source, rest) = self.source(data);
-        match self.execute(head, source, redact).await {
+        match self.execute(head, source, secrets).await {
             Ok(receipt) => match settle(rest, false).await {
                 None => Ok(receipt),
                 Some(refusal) => Err(NotRun::Unreadable(refusal)),
@@ -160,13 +168,14 @@ impl Delivery {
         &self,
         head: Head,
         attached: Option<Source>,
-        redact: &mut Redactor,
+        secrets: &mut Option<Secrets>,
     ) -> Result<Receipt, NotRun> {
         let action = self.hub.actions[self.action].as_ref();
         let kind = action_type(action, &head)?;
         let about = about(action, &head);
         let download = head.plan.as_ref().and_then(|plan| plan.download_url.clone());
-        let call = self.call(action, kind, head, redact);
+        let (call, known) = self.call(action, kind, head);
+        *secrets = Some(known);
         let delivery = match action.prepare(CallBox(call)) {
             Prepared(Checked::Sound(delivery)) => delivery,
             Prepared(Checked::Settings(problems)) => {
@@ -227,19 +236,17 @@ impl Delivery {
         action: &dyn AnyAction,
         kind: ActionType,
         head: Head,
-        redact: &mut Redactor,
-    ) -> action::Call {
+    ) -> (action::Call, Secrets) {
         let mut form = head.form;
         form.0.extend(self.answers.0.iter().map(|(name, value)| (name.clone(), value.clone())));
         let deadline = self.started + self.hub.limits.deadline;
         let parts = CallParts { kind: Some(kind), plan: head.plan, data: head.data, form };
-        let (call, secrets) =
-            call(&self.hub, action, &self.caller, self.stop.clone(), Some(deadline), parts);
-        *redact = secrets;
-        call
+        call(&self.hub, action, &self.caller, self.stop.clone(), Some(deadline), parts)
     }
 
-    fn conclude(&self, result: Result<Receipt, NotRun>, redact: &Redactor) -> Ended {
+    fn conclude(&self, result: Result<Receipt, NotRun>, secrets: Option<Secrets>) -> Ended {
+        let redact = secrets.as_ref().map(|secrets| secrets.redact.clone()).unwrap_or_default();
+        let redact = &redact;
         let id = self.caller.webhook_id.as_deref();
         let (result, refusal) = match result {
             Err(NotRun::Form(problems)) => {
@@ -251,7 +258,9 @@ impl Delivery {
             Err(NotRun::Failed(error)) => (Err(error), None),
             Ok(receipt) => (Ok(receipt), None),
         };
-        let executed = outcome::of_delivery(&result, id, redact);
+        let mut executed = outcome::of_delivery(&result, id, redact);
+        // Whatever came of the delivery: tokens that were renewed for it are the only good ones.
+        executed.looker.state = secrets.and_then(|secrets| secrets.login.to_write());
         match &result {
             Ok(_) => self.log("delivered", ""),
             Err(error) => {
@@ -288,6 +297,19 @@ pub(super) struct CallParts {
     pub(super) form: Values,
 }
 
+/// What is to be kept out of every word about a call, and its login.
+pub(super) struct Secrets {
+    pub(super) redact: Redactor,
+    pub(super) login: Login,
+}
+
+impl Secrets {
+    /// Takes in the tokens that came up during the call.
+    pub(super) fn learn(&mut self) {
+        self.redact = self.login.redact(&self.redact);
+    }
+}
+
 /// What an action is called with, and the secrets to keep out of every word about it.
 pub(super) fn call(
     hub: &Inner,
@@ -296,7 +318,7 @@ pub(super) fn call(
     stop: Stop,
     deadline: Option<Instant>,
     parts: CallParts,
-) -> (action::Call, Redactor) {
+) -> (action::Call, Secrets) {
     let spec = action.spec();
     let mut data = parts.data;
     if let Some(own) = hub.settings(spec.name) {
@@ -306,15 +328,19 @@ pub(super) fn call(
     }
     let secrets = action.secrets();
     let values = secrets.iter().flat_map(|name| [data.get(name), parts.form.get(name)]).flatten();
-    let redact = Redactor::new(values);
+    let login =
+        hub.desk.login(&hub.egress, &spec, caller.instance.as_deref(), data.get("state_json"));
+    let redact = login.redact(&Redactor::new(values.chain(one_time(&data))));
     let mut scope = Scope::new(spec.label);
     scope.stop = stop.clone();
     scope.deadline = deadline;
     scope.redact = redact.clone();
     scope.action = spec.name.into();
     scope.webhook_id = caller.webhook_id.clone();
+    scope.oauth = spec.login.is_some();
     let call = action::Call {
         http: hub.egress.http(scope),
+        login: login.clone(),
         stop,
         kind: parts.kind,
         plan: parts.plan,
@@ -324,7 +350,13 @@ pub(super) fn call(
         instance: caller.instance.clone(),
         looker_version: caller.looker_version,
     };
-    (call, redact)
+    (call, Secrets { redact, login })
+}
+
+/// The last part of the URLs that are good for one login.
+fn one_time(data: &Values) -> impl Iterator<Item = &str> {
+    let urls = ["state_url", "state_redir_url"].into_iter().filter_map(|name| data.get(name));
+    urls.filter_map(|url| url.rsplit('/').next())
 }
 
 /// What is sent, if the action takes it.

@@ -13,11 +13,13 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, json};
 use super::delivery::{CallParts, Caller, call};
-use super::{Inner, execute, outcome};
-use crate::action::{CallBox, Checked, DrawResult};
+use super::{Inner, execute, listing, outcome};
+use crate::action::{CallBox, Checked, ConnectionsResult, DrawResult, Drawn};
 use crate::intake::{BodyLimits, RequestBody, read_small};
+use crate::login::link::{self, Asked};
+use crate::login::{Connection, Delegate, LoginBy};
 use crate::redact::Redactor;
-use crate::{Error, Reason, Stop};
+use crate::{Class, Error, Reason, Stop};
 
 /// A form request carries settings and answers, never data.
 const LARGEST: u64 = 1 << 20;
@@ -36,26 +38,37 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let request = match request(&hub, parts, body).await {
+        Ok(request) => request,
+        Err(refused) => return *refused,
+    };
+    let base = listing::base_url(&hub, parts);
+    let form = drawn(&hub, action, &Caller::of(&parts.headers), &base, request).await;
+    json(StatusCode::OK, &form)
+}
+
+/// Reads a request without data.
+pub(super) async fn request<B>(
+    hub: &Inner,
+    parts: &Parts,
+    body: B,
+) -> Result<Request, Box<Response<Answer>>>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let limits = BodyLimits { bytes: LARGEST, idle: hub.limits.idle };
     let body = match RequestBody::new(&parts.headers, body, limits) {
         Ok(body) => read_small(body).await,
         Err(refusal) => Err(refusal),
     };
-    let body = match body {
-        Ok(body) => body,
-        Err(refusal) => return execute::unreadable(&refusal),
-    };
+    let body = body.map_err(|refusal| Box::new(execute::unreadable(&refusal)))?;
     // The protocol's own document says that the body is empty; every Looker seen sends one.
     let request = match &body[..] {
         [] => Ok(Request::default()),
         text => read(text),
     };
-    let request = match request {
-        Ok(request) => request,
-        Err(message) => return super::answer::problem(StatusCode::BAD_REQUEST, &message),
-    };
-    let form = drawn(&hub, action, &Caller::of(&parts.headers), request).await;
-    json(StatusCode::OK, &form)
+    request.map_err(|message| Box::new(super::answer::problem(StatusCode::BAD_REQUEST, &message)))
 }
 
 fn read(text: &[u8]) -> Result<Request, String> {
@@ -67,40 +80,126 @@ fn read(text: &[u8]) -> Result<Request, String> {
     serde_json::from_slice(text).map_err(|error| format!("{not_ours}: {error}."))
 }
 
-async fn drawn(hub: &Inner, action: usize, caller: &Caller, request: Request) -> wire::Form {
+async fn drawn(
+    hub: &Inner,
+    action: usize,
+    caller: &Caller,
+    base: &str,
+    request: Request,
+) -> wire::Form {
     let action = hub.actions[action].as_ref();
+    let spec = action.spec();
     let kind = request.kind.as_ref().and_then(|kind| {
-        action.spec().accepts.iter().find(|known| known.as_str() == kind.as_str()).copied()
+        spec.accepts.iter().find(|known| known.as_str() == kind.as_str()).copied()
     });
+    let data = request.data.unwrap_or_default();
     let parts = CallParts {
         kind,
         plan: request.scheduled_plan,
-        data: request.data.unwrap_or_default(),
+        data: data.clone(),
         form: request.form_params.unwrap_or_default(),
     };
     let stop = Stop::new();
     let deadline = Instant::now() + WITHIN;
-    let (call, redact) = call(hub, action, caller, stop.clone(), Some(deadline), parts);
-    let result = tokio::time::timeout_at(deadline, action.draw(CallBox(call))).await;
+    let (call, mut secrets) = call(hub, action, caller, stop.clone(), Some(deadline), parts);
+    let asked = Asked { spec: &spec, base, data: &data, instance: caller.instance.as_deref() };
+    let drawing = async {
+        match spec.login {
+            Some(LoginBy::Delegate(delegate)) if link::is_test(&data) => {
+                let ConnectionsResult(found) = action.test_connections(CallBox(call)).await;
+                tested(&delegate, caller, found)
+            }
+            Some(LoginBy::Delegate(_)) if call.login.installs().is_empty() => {
+                link::login_form(&hub.desk, &asked, None).map(wire::Form::Fields)
+            }
+            _ => {
+                let DrawResult(drawn) = action.draw(CallBox(call)).await;
+                finished(hub, &asked, drawn)
+            }
+        }
+    };
+    let form = tokio::time::timeout_at(deadline, drawing).await;
     stop.stop(Reason::CallerGone);
-    let result = result.unwrap_or_else(|_| {
-        DrawResult(Err(Error::vendor(format!(
+    let form = form.unwrap_or_else(|_| {
+        Err(Error::vendor(format!(
             "{} did not answer within {} s, so its form cannot be shown. Try again in a minute.",
-            action.spec().label,
+            spec.label,
             WITHIN.as_secs()
         ))
-        .retry_later()))
+        .retry_later())
     });
-    match result {
-        DrawResult(Ok(Checked::Sound(fields))) => wire::Form::Fields(fields),
-        DrawResult(Ok(Checked::Settings(problems) | Checked::Form(problems))) => {
-            wire::Form::Error { error: outcome::settings_sentence(&problems) }
+    secrets.learn();
+    let form = match form {
+        Ok(form) => Ok(form),
+        Err(error) if error.class() == Class::Login && spec.login.is_some() => {
+            tracing::info!(reason = %secrets.redact.clean(&error.log_line()), "login offered");
+            let nobody = secrets.login.is_nobody();
+            let why = secrets.redact.clean(error.message());
+            let why = (!nobody || secrets.login.was_refused()).then_some(&*why);
+            link::login_form(&hub.desk, &asked, why).map(wire::Form::Fields)
         }
-        DrawResult(Err(error)) => failed(&error, &redact),
+        Err(error) => Err(error),
+    };
+    let form = form.unwrap_or_else(|error| failed(&error, &secrets.redact));
+    with_state(form, secrets.login.to_write())
+}
+
+fn finished(
+    hub: &Inner,
+    asked: &Asked<'_>,
+    drawn: crate::Result<Checked<Drawn>>,
+) -> crate::Result<wire::Form> {
+    match drawn? {
+        Checked::Sound(Drawn { mut fields, account }) => {
+            fields.extend(link::switch_account(&hub.desk, asked, account.as_deref()));
+            Ok(wire::Form::Fields(fields))
+        }
+        Checked::Settings(problems) | Checked::Form(problems) => {
+            Ok(wire::Form::Error { error: outcome::settings_sentence(&problems) })
+        }
+    }
+}
+
+fn tested(
+    delegate: &Delegate,
+    caller: &Caller,
+    found: crate::Result<Checked<Vec<Connection>>>,
+) -> crate::Result<wire::Form> {
+    match found {
+        Ok(Checked::Sound(connections)) => {
+            Ok(link::connected(delegate, caller.looker_version, &connections))
+        }
+        Ok(Checked::Settings(problems) | Checked::Form(problems)) => {
+            Ok(wire::Form::Error { error: outcome::settings_sentence(&problems) })
+        }
+        // The test is an admin's: a link to log in is no answer to it.
+        Err(error) if error.class() == Class::Login => {
+            Err(Error::vendor(error.message().to_owned()))
+        }
+        Err(error) => Err(error),
     }
 }
 
 fn failed(error: &Error, redact: &Redactor) -> wire::Form {
     tracing::info!(reason = %redact.clean(&error.log_line()), "form not drawn");
     wire::Form::Error { error: redact.clean(&outcome::sentence(error)).into_owned() }
+}
+
+/// Adds what Looker is to keep. Beside an `error` nobody knows whether Looker reads it, and new
+/// tokens must not be lost: the sentence then stands in a field.
+fn with_state(form: wire::Form, state: Option<wire::State>) -> wire::Form {
+    let Some(state) = state else { return form };
+    let fields = match form {
+        wire::Form::Error { error } => vec![wire::Field {
+            name: "problem".to_owned(),
+            label: Some("This form cannot be shown".to_owned()),
+            kind: wire::FieldType::Message,
+            value: Some(error),
+            ..wire::Field::default()
+        }],
+        wire::Form::Fields(fields)
+        | wire::Form::Object { fields }
+        | wire::Form::WithState { fields, .. } => fields,
+    };
+    wire::Form::WithState { fields, state }
 }

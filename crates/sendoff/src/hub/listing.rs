@@ -13,6 +13,7 @@ use super::Inner;
 use super::answer::{Answer, JSON, json, to_json, typed};
 use super::auth::Grant;
 use crate::action::AnyAction;
+use crate::login::LoginBy;
 use crate::spec::{Download, Icon, Spec};
 
 /// List answers as they were last written. They hold every icon, and Looker asks often.
@@ -95,7 +96,12 @@ pub(crate) fn definition(action: &dyn AnyAction, base: &str) -> wire::Definition
         description: (!spec.description.is_empty()).then(|| spec.description.to_owned()),
         url: format!("{base}/actions/{}/execute", spec.name),
         form_url: Some(format!("{base}/actions/{}/form", spec.name)),
-        token_url: String::new(),
+        token_url: match spec.login {
+            Some(LoginBy::OAuth(oauth)) if oauth.v2 => {
+                format!("{base}/actions/{}/oauth_token", spec.name)
+            }
+            _ => String::new(),
+        },
         icon_data_uri: spec.icon.map(data_uri),
         params: action.params(),
         required_fields: required_fields(&spec),
@@ -107,8 +113,8 @@ pub(crate) fn definition(action: &dyn AnyAction, base: &str) -> wire::Definition
             Download::Push => wire::DownloadSetting::Push,
             Download::Url => wire::DownloadSetting::Url,
         }],
-        uses_oauth: false,
-        delegate_oauth: false,
+        uses_oauth: spec.login.is_some(),
+        delegate_oauth: matches!(spec.login, Some(LoginBy::Delegate(_))),
         privacy_link: None,
     }
 }

@@ -9,6 +9,7 @@ mod drain;
 mod execute;
 mod form;
 mod listing;
+mod login;
 mod outcome;
 mod pages;
 mod route;
@@ -29,6 +30,7 @@ use http_body::Body;
 use crate::action::AnyAction;
 use crate::egress::Egress;
 use crate::fields::Values;
+use crate::login::Desk;
 use crate::spool::SpoolRoom;
 
 use admission::Admission;
@@ -69,6 +71,7 @@ struct Inner {
     egress: Egress,
     room: SpoolRoom,
     settings: Vec<(String, Values)>,
+    desk: Arc<Desk>,
     written: listing::Written,
 }
 

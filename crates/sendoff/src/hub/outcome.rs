@@ -116,7 +116,10 @@ fn status(error: &Error) -> (u16, &'static str) {
             _ => (400, "FAILED_PRECONDITION"),
         },
         Class::Form => (400, "INVALID_ARGUMENT"),
-        Class::Login => (401, "UNAUTHENTICATED"),
+        Class::Login => match error.http_status() {
+            Some(403) => (403, "PERMISSION_DENIED"),
+            _ => (401, "UNAUTHENTICATED"),
+        },
         Class::Looker => (400, "DATA_LOSS"),
         Class::Hub => match error.http_status() {
             Some(413) => (413, "RESOURCE_EXHAUSTED"),

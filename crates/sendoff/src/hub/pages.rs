@@ -81,6 +81,17 @@ fn page(hub: &Inner, parts: &Parts) -> String {
     )
 }
 
+/// A page that says one thing to somebody who logs in.
+pub(super) fn message(label: &str, title: &str, text: &str) -> String {
+    let (label, title, text) = (escape(label), escape(title), escape(text));
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title} · {label}</title><style>{STYLE}</style></head><body><main>\
+         <h1>{title}</h1><p>{text}</p><p class=\"small\">{label}</p></main></body></html>"
+    )
+}
+
 const STYLE: &str = ":root{color-scheme:light dark}\
     body{font:16px/1.5 system-ui,sans-serif;margin:0;padding:2rem 1rem}\
     main{max-width:46rem;margin:0 auto}h1{font-size:1.5rem;margin:0 0 1rem}\

@@ -1,4 +1,4 @@
-//! Which request is for whom. Nine routes need no router.
+//! Which request is for whom. A dozen routes need no router.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use http_body::Body;
 
 use super::answer::{Answer, problem};
 use super::auth::Grant;
-use super::{Inner, execute, form, listing, pages};
+use super::{Inner, execute, form, listing, login, pages};
 
 /// Answers one request, whatever it is.
 pub(super) async fn answer<B>(hub: Arc<Inner>, request: Request<B>) -> Response<Answer>
@@ -35,17 +35,33 @@ where
         (["livez"], true) => return pages::live(),
         (["readyz"], true) => return pages::ready(&hub),
         (["status" | "livez" | "readyz"], false) => return wrong_method("GET, HEAD"),
+        // The user's browser, which has no token: what it brings is sealed.
+        (["actions", name, leg @ ("oauth" | "oauth_redirect")], _) => {
+            // A HEAD would use up the provider's code.
+            if parts.method != Method::GET {
+                return wrong_method("GET");
+            }
+            let Some(action) = hub.action(name) else { return no_such_action(name) };
+            return match *leg {
+                "oauth" => login::begin(&hub, action, &parts),
+                _ => login::finish(hub, action, &parts).await,
+            };
+        }
+        (["actions", _, "oauth_check"], true) => {}
+        (["actions", _, "oauth_check"], false) => return wrong_method("GET, HEAD"),
         ([] | ["webhook", _] | ["actions", _], _) => {}
-        (["actions", _, "form" | "execute"], _) => {}
+        (["actions", _, "form" | "execute" | "oauth_token"], _) => {}
         _ => return not_found(parts.uri.path()),
     }
-    if parts.method != Method::POST {
+    if parts.method != Method::POST && segments[2] != "oauth_check" {
         return wrong_method("POST");
     }
     // Before a byte of the body is read.
     let Some(grant) = hub.gate.check(&parts.headers) else { return refused(&parts) };
+    let of_login = matches!(segments[2], "oauth_token" | "oauth_check");
     match &segments[..count] {
         [] if grant == Grant::Webhook => refused(&parts),
+        _ if of_login && grant == Grant::Webhook => refused(&parts),
         [] => listing::all(&hub, &parts, &grant),
         [_, name, ..] => {
             let Some(action) = hub.action(name) else { return no_such_action(name) };
@@ -56,6 +72,8 @@ where
                 _ if segments[0] == "webhook" => execute::webhook(hub, action, &parts, body).await,
                 "execute" => execute::action(hub, action, &parts, body).await,
                 "form" => form::draw(hub, action, &parts, body).await,
+                "oauth_token" => login::token(hub, action, &parts, body).await,
+                "oauth_check" => login::check(hub, action, &parts, body).await,
                 _ if grant == Grant::Webhook => refused(&parts),
                 _ => listing::one(&hub, action, &parts),
             }

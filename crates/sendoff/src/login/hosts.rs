@@ -1,0 +1,111 @@
+//! Which hosts are taken for a Looker: a login goes back to one of them and nowhere else.
+
+use url::Url;
+
+use crate::{Error, Result};
+
+/// Where Google hosts Looker.
+const HOSTED: [&str; 2] = [".looker.com", ".looker.app"];
+
+/// The hosts that logins may go back to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LookerHosts(Vec<Host>);
+
+#[derive(Clone, Debug)]
+struct Host {
+    /// With its leading dot when it stands behind one label or more.
+    name: String,
+    wildcard: bool,
+    port: Option<u16>,
+}
+
+impl LookerHosts {
+    /// Reads hosts such as `looker.example.com`, `*.example.com` or `looker.example.com:9999`.
+    ///
+    /// # Errors
+    /// A hub error that names the entry.
+    pub(crate) fn parse<I>(hosts: I) -> Result<Self>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        hosts
+            .into_iter()
+            .map(|host| Host::parse(host.as_ref().trim()))
+            .collect::<Result<_>>()
+            .map(Self)
+    }
+
+    /// The URL, if it leads to a Looker. The hosts listed may be reached by plain http, such as a
+    /// Looker on this machine; the hosted ones never are.
+    pub(crate) fn check(&self, text: &str) -> Result<Url> {
+        let url = Url::parse(text.trim()).ok().filter(|url| {
+            url.username().is_empty() && url.password().is_none() && url.host_str().is_some()
+        });
+        let Some(url) = url else {
+            return Err(Error::looker(
+                "Looker sent an address for the login that is no URL. Reload the form.",
+            ));
+        };
+        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        let port = url.port_or_known_default();
+        let listed = self.0.iter().any(|known| known.covers(&host, port));
+        let hosted = HOSTED.iter().any(|end| host.len() > end.len() && host.ends_with(end));
+        let sound = match url.scheme() {
+            "https" => hosted || listed,
+            "http" => listed,
+            _ => false,
+        };
+        if sound {
+            return Ok(url);
+        }
+        let host: String = host.chars().take(100).collect();
+        Err(Error::hub(format!(
+            "The login would go back to {}://{host}, which this hub does not take for a Looker. If \
+             it is yours, ask the hub's operator to add {host} to looker_hosts \
+             (SENDOFF_LOOKER_HOSTS).",
+            url.scheme()
+        )))
+    }
+}
+
+impl Host {
+    fn parse(text: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            Error::hub(format!(
+                "looker_hosts holds {text:?}, which {why}. An entry looks like looker.example.com, \
+                 *.example.com or looker.example.com:9999."
+            ))
+        };
+        let (wildcard, rest) = match text.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        if rest.contains(['/', '?', '#', '@', '*']) {
+            return Err(wrong("is more than a host"));
+        }
+        // By the parser that reads the URLs, so that both write a host alike.
+        let url = Url::parse(&format!("https://{rest}/")).map_err(|_| wrong("is no host"))?;
+        let mut name = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        if name.is_empty() || (wildcard && !name.contains('.')) {
+            return Err(wrong("names no host"));
+        }
+        let port = rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        let port = match port {
+            Some((_, port)) => Some(port.parse().map_err(|_| wrong("has no valid port"))?),
+            None => None,
+        };
+        if wildcard {
+            name.insert(0, '.');
+        }
+        Ok(Self { name, wildcard, port })
+    }
+
+    fn covers(&self, host: &str, port: Option<u16>) -> bool {
+        let named = if self.wildcard {
+            host.len() > self.name.len() && host.ends_with(&self.name)
+        } else {
+            host == self.name
+        };
+        named && (self.port.is_none() || self.port == port)
+    }
+}
