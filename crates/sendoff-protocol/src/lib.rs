@@ -27,5 +27,5 @@ pub use headers::{
     INSTANCE, LookerVersion, WEBHOOK_ID, WEBHOOK_TOKEN, authorization, parse_authorization,
 };
 pub use lenient::Text;
-pub use request::{Attachment, Members, Query, Request, ScheduledPlan};
+pub use request::{Attachment, Members, Query, Request, ScheduledPlan, VisConfig};
 pub use response::{ErrorDetail, Executed, Outcome, State};

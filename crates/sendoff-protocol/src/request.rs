@@ -126,6 +126,18 @@ pub struct Query {
     pub query_timezone: Option<Text>,
     /// Short link to the query.
     pub share_url: Option<Text>,
+    /// How the result is drawn.
+    #[serde(deserialize_with = "or_none")]
+    pub vis_config: Option<VisConfig>,
+}
+
+/// How a result is drawn, as far as actions use it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VisConfig {
+    /// The names of the fields that the user hid. **B**
+    #[serde(deserialize_with = "or_none")]
+    pub hidden_fields: Option<Vec<String>>,
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use jiff::tz::TimeZone;
 use sendoff_protocol as wire;
 use sendoff_protocol::{LookerVersion, ScheduledPlan};
 
 use crate::egress::Http;
 use crate::fields::{Field, Fields, Problems, Values, View};
 use crate::login::{Connection, Login, LoginBy};
+use crate::rows::time_zone;
 use crate::{ActionType, Class, Payload, Receipt, Result, Spec, Stop};
 
 /// A destination for Looker's results.
@@ -123,6 +125,18 @@ impl<S> Context<S> {
     /// that has not said so.
     pub fn kind(&self) -> Option<ActionType> {
         self.call.kind
+    }
+
+    /// The names of the fields that the user hid in the visualisation.
+    pub fn hidden_fields(&self) -> &[String] {
+        crate::pipeline::hidden_fields(self.plan())
+    }
+
+    /// The time zone that the query's dates and times are in; UTC where Looker names none.
+    pub fn time_zone(&self) -> TimeZone {
+        let query = self.plan().and_then(|plan| plan.query.as_ref());
+        let name = query.and_then(|query| query.query_timezone.as_ref());
+        name.and_then(|name| time_zone(name.as_str())).unwrap_or(TimeZone::UTC)
     }
 
     /// The delivery's id in Looker, 32 hexadecimal characters.

@@ -173,6 +173,13 @@ impl Error {
         self
     }
 
+    /// Adds a sentence behind the message.
+    #[must_use]
+    pub fn remark(mut self, sentence: impl fmt::Display) -> Self {
+        self.0.message = format!("{} {sentence}", self.0.message).into();
+        self
+    }
+
     /// Who must act.
     pub fn class(&self) -> Class {
         self.0.class

@@ -53,6 +53,7 @@ mod hub;
 mod intake;
 mod login;
 mod payload;
+pub mod pipeline;
 mod receipt;
 mod redact;
 mod rows;
@@ -69,7 +70,7 @@ pub use sendoff_protocol::ScheduledPlan;
 
 pub use action::{Action, AnyAction, Context};
 pub use egress::{
-    Again, Body, Call, Egress, EgressConfig, Http, Origins, Reply, RetryPolicy, Scope,
+    Again, Body, Call, Egress, EgressConfig, Http, Origins, Rate, Reply, RetryPolicy, Scope,
 };
 pub use error::{Arrival, Class, Error, Result, Retry};
 pub use fields::{Choice, Field, Fields, Problem, Problems, Secret, Value, Values, View, Widget};
@@ -83,6 +84,7 @@ pub use payload::{ByteStream, Payload};
 pub use receipt::Receipt;
 pub use redact::Redactor;
 pub use rows::{Cell, CellValue, Column, ColumnKind, Columns, Row, Rows};
+pub use rows::{time_zone, write_json_text};
 pub use spec::{ActionType, Commit, Download, Format, Formatting, Icon, LookerVersion};
 pub use spec::{Repeatable, Spec};
 pub use spool::{SpoolLimits, Spooled};

@@ -1,6 +1,6 @@
 //! What a delivery did, from which the sentence for the user is made.
 
-use crate::text::byte_count;
+use crate::text::{byte_count, count};
 
 /// What was written where.
 ///
@@ -83,12 +83,14 @@ impl Receipt {
         let mut text = match (&self.sentence, self.rows, self.bytes) {
             (Some(sentence), _, _) => sentence.clone(),
             (None, Some((accepted, 0)), _) => {
-                format!("Delivered {accepted} {} to {}.", rows(accepted), self.target)
+                format!("Delivered {} {} to {}.", count(accepted), rows(accepted), self.target)
             }
             (None, Some((accepted, refused)), _) => format!(
-                "{} accepted {accepted} of {} rows and refused {refused}.",
+                "{} accepted {} of {} rows and refused {}.",
                 self.target,
-                accepted + refused
+                count(accepted),
+                count(accepted + refused),
+                count(refused)
             ),
             (None, None, Some(bytes)) => {
                 format!("Delivered {} to {}.", byte_count(bytes), self.target)

@@ -2,7 +2,6 @@
 //! destination writes files.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use sendoff::prelude::*;
 use uuid::Uuid;
 
@@ -82,17 +81,13 @@ impl Facts {
     /// What is known of a delivery, now.
     pub(crate) fn of<S>(cx: &Context<S>, data: &Payload) -> Self {
         let plan = cx.plan();
-        let zone = plan
-            .and_then(|plan| plan.query.as_ref()?.query_timezone.as_ref())
-            .and_then(|name| template::zone(name.as_str()))
-            .unwrap_or(TimeZone::UTC);
         Self {
             title: plan.and_then(|plan| plan.title.as_ref()).map(ToString::to_string),
             plan_id: plan.and_then(|plan| plan.scheduled_plan_id.as_ref()).map(ToString::to_string),
             instance: cx.instance().map(str::to_owned),
             format: data.format().map(Format::as_str),
             extension: data.extension().map(|ext| ext.trim_start_matches('.').to_owned()),
-            now: Timestamp::now().to_zoned(zone),
+            now: Timestamp::now().to_zoned(cx.time_zone()),
             uuid: Uuid::new_v4(),
         }
     }

@@ -1,9 +1,6 @@
 //! Names made of placeholders: `orders {date:%Y-%m-%d}.{ext}`.
 
-use std::sync::LazyLock;
-
 use jiff::fmt::strtime::BrokenDownTime;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, Zoned};
 use uuid::Uuid;
 
@@ -18,10 +15,6 @@ const LONGEST_VALUE: usize = 200;
 const KNOWN: &str = "{title}, {date}, {date:%Y-%m-%d}, {time}, {ts}, {uuid}, {ext}, {format}, \
                      {plan_id}, {instance}";
 
-/// The zones that come with the program: the machine may have none, and reading its files would
-/// block.
-static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
-
 /// What placeholders stand for. Everything comes from outside, so that expansion is a pure
 /// function.
 #[derive(Clone, Debug)]
@@ -34,11 +27,6 @@ pub(crate) struct Facts {
     /// The delivery's time in the query's time zone, or in UTC.
     pub(super) now: Zoned,
     pub(super) uuid: Uuid,
-}
-
-/// The time zone called `name`.
-pub(super) fn zone(name: &str) -> Option<TimeZone> {
-    if name.eq_ignore_ascii_case("utc") { Some(TimeZone::UTC) } else { ZONES.get(name).ok() }
 }
 
 impl Facts {
@@ -122,7 +110,7 @@ fn time(pattern: &str, default: &str, facts: &Facts, out: &mut Bounded) -> Resul
     let format = format.strip_prefix(':').filter(|format| !format.is_empty()).unwrap_or(default);
     let moment = match place {
         None => facts.now.clone(),
-        Some(place) => facts.now.with_time_zone(zone(place).ok_or_else(|| {
+        Some(place) => facts.now.with_time_zone(sendoff::time_zone(place).ok_or_else(|| {
             let shown: String = place.chars().filter(|c| !c.is_control()).take(40).collect();
             format!("\"{shown}\" is no time zone. Name one such as Europe/Berlin or UTC.")
         })?),

@@ -13,7 +13,7 @@ use super::body::{Body, Sent};
 use super::guard::Target;
 use super::peer::Peer;
 use super::reply::{Reading, Reply};
-use super::{Http, retry};
+use super::{Http, Paced, retry};
 use crate::fields::Secret;
 use crate::login::Login;
 use crate::{ByteStream, Class, Error, Result};
@@ -36,6 +36,9 @@ pub struct Call {
     /// The first thing that was wrong with what it was given.
     wrong: Option<Error>,
 }
+
+/// How often a request may be told to wait before its delivery is given up.
+const HELD_AT_MOST: u32 = 10;
 
 /// Methods that change nothing: a lost answer leaves nothing behind.
 pub(super) fn is_safe(method: &Method) -> bool {
@@ -223,6 +226,7 @@ impl Call {
         budgets.earn(target.authority(), Instant::now());
         let mut waits = self.http.delivery.egress.inner.retry.waits();
         let mut lost = false;
+        let mut held = 0;
         loop {
             let attempt = self.http.attempt(&self.peer, self.idle);
             let repeats_body = self.body.can_repeat();
@@ -236,6 +240,10 @@ impl Call {
                 continue;
             }
             let wait = match &outcome {
+                Ok(answer) if repeats_body && self.was_held(answer) => {
+                    held += 1;
+                    self.wait_while_held(answer, held)
+                }
                 Ok(answer) if self.repeatable && repeats_body => {
                     self.wait_after_answer(answer, &mut waits, target.authority())
                 }
@@ -253,9 +261,15 @@ impl Call {
                         self.body = Body::Stream(stream);
                     }
                     tracing::debug!(vendor = %self.peer.name, ?wait, "request is sent again");
-                    self.http.stop.unless_stopped(tokio::time::sleep(wait)).await.map_err(
-                        |error| if lost { self.peer.may_have_arrived(error) } else { error },
-                    )?;
+                    self.http
+                        .stop
+                        .unless_stopped(rest(self.http.paced.as_ref(), wait))
+                        .await
+                        .map_err(
+                            |error| {
+                                if lost { self.peer.may_have_arrived(error) } else { error }
+                            },
+                        )?;
                 }
                 (Ok(answer), None) => return Ok(self.reply(answer, lost)),
                 (Err(failure), None) if lost => {
@@ -310,12 +324,16 @@ impl Call {
         }
         let own = waits.next()?;
         let inner = &self.http.delivery.egress.inner;
-        match retry::asked(answer.response.headers(), Timestamp::now()) {
+        let asked = retry::asked(answer.response.headers(), Timestamp::now());
+        match asked.map(|asked| inner.retry.seconds(asked)) {
             Some(asked) if asked > inner.retry.longest_asked => None,
             // Who is told when to come back burdens nobody by coming back then.
             Some(asked) if status == StatusCode::TOO_MANY_REQUESTS => self.in_time(asked),
             asked => {
                 let wait = self.in_time(asked.unwrap_or(own))?;
+                if let (Some(paced), Some(asked)) = (&self.http.paced, asked) {
+                    paced.pace.pause(asked);
+                }
                 inner.budgets.spend(host, Instant::now()).then_some(wait)
             }
         }
@@ -337,12 +355,41 @@ impl Call {
         self.http.delivery.egress.inner.budgets.spend(host, Instant::now()).then_some(wait)
     }
 
+    /// Whether the vendor asks all of a paced delivery to hold on: 429 is its word that it took
+    /// nothing, so that any request may be sent again.
+    fn was_held(&self, answer: &Answer) -> bool {
+        self.http.paced.is_some() && answer.response.status() == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// How long all hold on, and that they do.
+    fn wait_while_held(&self, answer: &Answer, times: u32) -> Option<Duration> {
+        let inner = &self.http.delivery.egress.inner;
+        let paced = self.http.paced.as_ref()?;
+        let own = inner.retry.first_wait * times.min(8);
+        let asked = retry::asked(answer.response.headers(), Timestamp::now());
+        let asked = asked.map(|asked| inner.retry.seconds(asked));
+        if times > HELD_AT_MOST || asked.is_some_and(|asked| asked > inner.retry.longest_asked) {
+            return None;
+        }
+        let wait = self.in_time(asked.unwrap_or_else(|| own.max(paced.pace.cool_down())))?;
+        paced.pace.pause(wait);
+        Some(wait)
+    }
+
     /// `wait`, if the call and the delivery then still have time.
     fn in_time(&self, wait: Duration) -> Option<Duration> {
         let then = Instant::now().checked_add(wait)?;
         let over = |end: Option<Instant>| end.is_some_and(|end| then >= end);
         let ends = [self.http.until.map(|until| until.at), self.http.delivery.scope.deadline];
         (!ends.into_iter().any(over)).then_some(wait)
+    }
+}
+
+/// Waits before a request is sent again. Whoever keeps a pace takes its turn after that.
+async fn rest(paced: Option<&Paced>, wait: Duration) {
+    tokio::time::sleep(wait).await;
+    if let Some(paced) = paced {
+        paced.pace.admit(paced.rows).await;
     }
 }
 

@@ -15,6 +15,7 @@ mod dial;
 mod download;
 mod guard;
 mod origins;
+mod pace;
 mod peer;
 mod reply;
 mod retry;
@@ -51,12 +52,15 @@ use attempt::{Attempt, Until};
 use connector::Connector;
 use dial::{Dialer, Network, System};
 use guard::{Guard, Reach};
+use pace::Paces;
 use peer::Peer;
 use retry::Budgets;
 
 pub use body::{Again, Body};
 pub use call::Call;
 pub use origins::Origins;
+pub(crate) use pace::Pace;
+pub use pace::Rate;
 pub use reply::Reply;
 pub use retry::RetryPolicy;
 
@@ -118,6 +122,7 @@ struct Inner {
     client: Client<Connector, body::Outgoing>,
     dialer: Arc<Dialer>,
     budgets: Budgets,
+    paces: Paces,
     retry: RetryPolicy,
     idle_timeout: Duration,
     user_agent: http::HeaderValue,
@@ -168,6 +173,7 @@ impl Egress {
                 client,
                 dialer,
                 budgets: Budgets::default(),
+                paces: Paces::default(),
                 retry: config.retry,
                 idle_timeout: config.idle_timeout,
                 user_agent,
@@ -193,7 +199,7 @@ impl Egress {
     pub fn http(&self, scope: Scope) -> Http {
         let peer = Peer::vendor(scope.vendor.clone(), scope.redact.clone(), scope.oauth);
         let delivery = Arc::new(Delivery { egress: self.clone(), peer, scope });
-        Http { stop: delivery.scope.stop.clone(), delivery, until: None }
+        Http { stop: delivery.scope.stop.clone(), delivery, until: None, paced: None }
     }
 }
 
@@ -244,6 +250,14 @@ pub struct Http {
     delivery: Arc<Delivery>,
     stop: Stop,
     until: Option<Until>,
+    paced: Option<Paced>,
+}
+
+/// What requests of one batch keep to.
+#[derive(Clone)]
+struct Paced {
+    pace: Arc<Pace>,
+    rows: u64,
 }
 
 impl std::fmt::Debug for Http {
@@ -291,7 +305,29 @@ impl Http {
     /// A door for cleaning up, such as aborting an upload: it ignores the stop signal and closes
     /// 10 s from now.
     pub fn for_cleanup(&self) -> Self {
-        Self { stop: Stop::new(), until: Some(Until::from_now(CLEANUP)), ..self.clone() }
+        let until = Some(Until::from_now(CLEANUP));
+        Self { stop: Stop::new(), until, paced: None, ..self.clone() }
+    }
+
+    /// The same door for a batch of so many rows: its requests are repeated at this pace, and what
+    /// a vendor answers with 429 or a time to wait holds all that share the pace.
+    pub(crate) fn paced(&self, pace: &Arc<Pace>, rows: u64) -> Self {
+        Self { paced: Some(Paced { pace: Arc::clone(pace), rows }), ..self.clone() }
+    }
+
+    /// The pace of all deliveries that use `account` now.
+    pub(crate) fn shared_pace(&self, account: &str, make: impl FnOnce() -> Pace) -> Arc<Pace> {
+        self.delivery.egress.inner.paces.shared(account, make)
+    }
+
+    /// The vendor as sentences name it.
+    pub(crate) fn vendor(&self) -> &str {
+        &self.delivery.scope.vendor
+    }
+
+    /// The signal that ends this door's calls.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// A key that is the same whenever Looker sends the same delivery again: for vendors that

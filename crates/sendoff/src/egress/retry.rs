@@ -23,6 +23,9 @@ pub struct RetryPolicy {
     /// The longest wait that a vendor may ask for with `Retry-After`; beyond it the delivery fails
     /// at once and says how long to wait.
     pub longest_asked: Duration,
+    /// How long a second in `Retry-After` lasts. Tests make it shorter.
+    #[doc(hidden)]
+    pub second: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -32,11 +35,21 @@ impl Default for RetryPolicy {
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(20),
             longest_asked: Duration::from_secs(300),
+            second: Duration::from_secs(1),
         }
     }
 }
 
 impl RetryPolicy {
+    /// `asked` as this policy counts seconds.
+    pub(super) fn seconds(self, asked: Duration) -> Duration {
+        if self.second == Duration::from_secs(1) {
+            return asked;
+        }
+        Duration::try_from_secs_f64(asked.as_secs_f64() * self.second.as_secs_f64())
+            .unwrap_or(Duration::MAX)
+    }
+
     /// The waits between the attempts.
     pub(super) fn waits(self) -> ExponentialBackoff {
         ExponentialBuilder::new()

@@ -93,7 +93,8 @@ pub(super) fn sentence(error: &Error) -> String {
         Arrival::Rows(rows) if rows > 0 => {
             let word = if rows == 1 { "row was" } else { "rows were" };
             text.push_str(&format!(
-                " {rows} {word} accepted before that and cannot be taken back."
+                " {} {word} accepted before that and cannot be taken back.",
+                text::count(rows)
             ));
         }
         _ => {}

@@ -135,7 +135,7 @@ impl Columns {
     }
 
     /// The columns that json_detail's `fields` describe; nothing if it is not an object of lists.
-    pub(super) fn from_fields(json: &[u8]) -> Option<Self> {
+    pub(crate) fn from_fields(json: &[u8]) -> Option<Self> {
         let groups: Groups<'_> = serde_json::from_slice(json).ok()?;
         let mut columns = Self::default();
         let known = [

@@ -3,9 +3,11 @@
 mod columns;
 mod csv;
 mod json;
+mod moment;
 #[cfg(test)]
 mod tests;
 mod value;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use crate::spool::SpoolRoom;
 use crate::{ByteStream, Error, Result};
 
 pub use columns::{Column, ColumnKind, Columns};
+pub use moment::time_zone;
 pub use value::{Cell, CellValue, Row};
+pub use write::write_json_text;
 
 use csv::Records;
 use json::{CellReader, Document, Event};

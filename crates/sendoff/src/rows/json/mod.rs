@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use serde_json::Value as Json;
 
 pub(super) use cells::CellReader;
+pub(super) use scan::text_run;
 
 use super::Fault;
 use super::value::Row;

@@ -246,7 +246,7 @@ pub(super) fn is_space(byte: u8) -> bool {
 /// How many bytes come before the next quote, backslash or control character.
 ///
 /// Eight at a time: most strings of a row are too short for the start of a `memchr` to pay.
-pub(super) fn text_run(bytes: &[u8]) -> usize {
+pub(in crate::rows) fn text_run(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES * 0x80;
     // The lowest mark of each is exact; those above it may be wrong.

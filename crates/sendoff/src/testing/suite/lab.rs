@@ -85,6 +85,7 @@ impl Lab {
                 first_wait: Duration::from_millis(10),
                 longest_wait: Duration::from_millis(50),
                 longest_asked: Duration::from_secs(2),
+                second: Duration::from_secs(1),
             };
             let hub = Hub::builder()
                 .actions([action])

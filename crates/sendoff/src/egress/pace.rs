@@ -1,0 +1,186 @@
+//! How fast a vendor may be asked: one clock for all requests that share it.
+//!
+//! Not the crate `governor`: it keeps a clock of its own, which tokio's paused clock in tests does
+//! not move, and it knows no "nobody before this time", which is what a vendor's 429 means.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// How fast a vendor may be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Rate {
+    /// As fast as it answers.
+    #[default]
+    Unlimited,
+    /// So many requests a second.
+    Requests(f64),
+    /// So many rows a second.
+    Rows(f64),
+}
+
+/// Who wakes late may catch up so much: timers are exact to a millisecond only.
+const CATCH_UP: Duration = Duration::from_millis(100);
+
+/// Admits requests at a rate, and nobody while a vendor wants to be left alone.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    rate: Rate,
+    /// The least rest after a 429 that names no time.
+    cool_down: Duration,
+    clock: Mutex<Clock>,
+}
+
+#[derive(Debug)]
+struct Clock {
+    /// When the next request may begin, by the rate.
+    next: Instant,
+    /// When any may, by the vendor's word.
+    rested: Instant,
+}
+
+impl Pace {
+    pub(crate) fn new(rate: Rate, cool_down: Duration) -> Self {
+        let now = Instant::now();
+        Self { rate, cool_down, clock: Mutex::new(Clock { next: now, rested: now }) }
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a request with so many rows may begin.
+    pub(crate) async fn admit(&self, rows: u64) {
+        let mut at = self.reserve(rows);
+        loop {
+            // A pause may have been asked for while we slept.
+            at = at.max(self.clock().rested);
+            if at <= Instant::now() {
+                return;
+            }
+            sleep_until(at).await;
+        }
+    }
+
+    fn reserve(&self, rows: u64) -> Instant {
+        let now = Instant::now();
+        let takes = match self.rate {
+            Rate::Requests(rate) if rate > 0.0 => 1.0 / rate,
+            Rate::Rows(rate) if rate > 0.0 => rows as f64 / rate,
+            _ => return now,
+        };
+        let mut clock = self.clock();
+        let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
+        let at = clock.next.max(earliest);
+        // A rate from a setting may be next to nothing; a day is as good as for ever.
+        clock.next = at + Duration::from_secs_f64(takes.min(86_400.0));
+        at
+    }
+
+    /// Nobody begins for so long.
+    pub(crate) fn pause(&self, wait: Duration) {
+        let now = Instant::now();
+        let until = now.checked_add(wait).unwrap_or(now);
+        let mut clock = self.clock();
+        clock.rested = clock.rested.max(until);
+    }
+
+    /// The least rest after a 429 that names no time.
+    pub(crate) fn cool_down(&self) -> Duration {
+        self.cool_down
+    }
+}
+
+/// The paces of accounts that several deliveries may use at once. One lives as long as a delivery
+/// that uses it.
+#[derive(Default)]
+pub(super) struct Paces(Mutex<HashMap<String, Weak<Pace>>>);
+
+impl Paces {
+    pub(super) fn shared(&self, account: &str, make: impl FnOnce() -> Pace) -> Arc<Pace> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pace) = all.get(account).and_then(Weak::upgrade) {
+            return pace;
+        }
+        all.retain(|_, pace| pace.strong_count() > 0);
+        let pace = Arc::new(make());
+        all.insert(account.to_owned(), Arc::downgrade(&pace));
+        pace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(rate: Rate) -> Pace {
+        Pace::new(rate, Duration::ZERO)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_keep_their_distance_and_rows_weigh() {
+        let began = Instant::now();
+        let five = pace(Rate::Requests(5.0));
+        for _ in 0..11 {
+            five.admit(1).await;
+        }
+        assert_eq!(began.elapsed().as_millis(), 2_000);
+
+        let began = Instant::now();
+        let rows = pace(Rate::Rows(1_000.0));
+        for _ in 0..4 {
+            rows.admit(2_500).await;
+        }
+        assert_eq!(began.elapsed().as_millis(), 7_500);
+
+        let began = Instant::now();
+        let free = pace(Rate::Unlimited);
+        for _ in 0..1_000 {
+            free.admit(1).await;
+        }
+        assert_eq!(began.elapsed().as_millis(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_time_earns_no_burst() {
+        let pace = pace(Rate::Requests(10.0));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let began = Instant::now();
+        for _ in 0..21 {
+            pace.admit(1).await;
+        }
+        let took = began.elapsed().as_millis();
+        assert!((1_900..=2_000).contains(&took), "{took}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_whoever_waits_already() {
+        let pace = pace(Rate::Requests(1.0));
+        pace.admit(1).await;
+        let began = Instant::now();
+        let waits = pace.admit(1);
+        let asks = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            pace.pause(Duration::from_secs(30));
+            // The longer of two counts.
+            pace.pause(Duration::from_secs(3));
+        };
+        tokio::join!(waits, asks);
+        assert_eq!(began.elapsed().as_millis(), 30_500);
+    }
+
+    #[test]
+    fn an_account_has_one_pace_while_somebody_uses_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _guard = runtime.enter();
+        let paces = Paces::default();
+        let one = paces.shared("a", || pace(Rate::Unlimited));
+        assert!(Arc::ptr_eq(&one, &paces.shared("a", || pace(Rate::Unlimited))));
+        assert!(!Arc::ptr_eq(&one, &paces.shared("b", || pace(Rate::Unlimited))));
+        drop(one);
+        paces.shared("c", || pace(Rate::Unlimited));
+        assert_eq!(paces.0.lock().unwrap().len(), 1, "what nobody uses is forgotten");
+    }
+}

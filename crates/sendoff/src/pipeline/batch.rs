@@ -1,0 +1,292 @@
+//! Cutting rows into batches, and what a batch is to who sends it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::tally::Tally;
+use super::{BatchLimits, Frame};
+use crate::egress::{Http, Pace};
+use crate::{Result, Row, byte_count};
+
+/// What became of a row as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encoded {
+    /// It was written and is sent.
+    Row,
+    /// It cannot be sent; counted as refused. The reason reads behind `row 17: `.
+    Refused(Cow<'static, str>),
+    /// It need not be sent; counted as skipped, which is no fault. The reason reads as above.
+    Skipped(Cow<'static, str>),
+}
+
+impl Encoded {
+    /// It cannot be sent, because …
+    pub fn refused(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Refused(reason.into())
+    }
+
+    /// It need not be sent, because …
+    pub fn skipped(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Skipped(reason.into())
+    }
+}
+
+/// A row of a body: its number, and where its bytes end. They begin where the row before ends,
+/// behind what stands between rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    number: u64,
+    start: usize,
+    end: usize,
+}
+
+/// Rows that go out in one request. Cheap to clone.
+#[derive(Clone)]
+pub struct Batch {
+    http: Http,
+    pace: Arc<Pace>,
+    body: Bytes,
+    spans: Arc<[Span]>,
+}
+
+/// One row of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchRow<'a> {
+    /// The row's number in the result, from 1.
+    pub number: u64,
+    /// The row as it was encoded.
+    pub bytes: &'a [u8],
+}
+
+impl Batch {
+    /// The door to the vendor. Its requests are sent again after 429, since that is the vendor's
+    /// word that it took nothing; the time to wait holds the whole pipeline. What else is repeated
+    /// the call says itself, as everywhere.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// The body: the rows with what stands around them.
+    pub fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// How many rows it has; never none.
+    #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The rows.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = BatchRow<'_>> {
+        self.spans.iter().map(|span| BatchRow {
+            number: span.number,
+            bytes: self.body.get(span.start..span.end).unwrap_or_default(),
+        })
+    }
+
+    /// The row at a place in the batch, from 0.
+    pub fn row(&self, index: usize) -> Option<BatchRow<'_>> {
+        self.rows().nth(index)
+    }
+
+    /// The number of the first row.
+    pub fn first(&self) -> u64 {
+        self.spans.first().map_or(0, |span| span.number)
+    }
+
+    /// The number of the last row.
+    pub fn last(&self) -> u64 {
+        self.spans.last().map_or(0, |span| span.number)
+    }
+
+    /// The key of this batch, the same whenever Looker sends the same delivery again: made of the
+    /// webhook id, the rows' numbers and what is in them. 32 hexadecimal digits.
+    ///
+    /// What is in the rows counts, because a query that does not sort may give other rows the same
+    /// numbers: a vendor must not take those for a repeat.
+    pub fn key(&self) -> String {
+        let mut digest = Sha256::new();
+        for row in self.rows() {
+            digest.update((row.bytes.len() as u64).to_be_bytes());
+            digest.update(row.bytes);
+        }
+        let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let (first, last) = (self.first(), self.last());
+        self.http.idempotency_key(&format!("rows {first}-{last} {digest}"))
+    }
+
+    /// Nobody in the pipeline begins a request for so long, and this waits as long. For vendors
+    /// that ask for it by other means than 429, which [`http`](Self::http) obeys by itself.
+    ///
+    /// # Errors
+    /// The stop's sentence.
+    pub async fn pause(&self, wait: Duration) -> Result<()> {
+        self.pace.pause(wait);
+        self.http.stop().unless_stopped(self.pace.admit(self.len() as u64)).await
+    }
+
+    /// The two halves; nothing if it has one row.
+    pub(super) fn halves(&self, frame: &Frame) -> Option<[Self; 2]> {
+        let (left, right) = self.spans.split_at(self.spans.len() / 2);
+        let half = |spans: &[Span]| {
+            let mut draft = Draft::default();
+            draft.begin(frame, 0);
+            for span in spans {
+                let bytes = self.body.get(span.start..span.end).unwrap_or_default();
+                let start = draft.open(frame);
+                draft.body.extend_from_slice(bytes);
+                draft.close(span.number, start);
+            }
+            draft.take(frame).batch(&self.http, &self.pace)
+        };
+        (!left.is_empty()).then(|| [half(left), half(right)])
+    }
+}
+
+impl fmt::Debug for Batch {
+    /// Without the rows: they are nobody's business in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("first", &self.first())
+            .field("last", &self.last())
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A finished body.
+pub(super) struct Cut {
+    body: Bytes,
+    spans: Arc<[Span]>,
+}
+
+impl Cut {
+    pub(super) fn batch(self, http: &Http, pace: &Arc<Pace>) -> Batch {
+        let http = http.paced(pace, self.spans.len() as u64);
+        Batch { http, pace: Arc::clone(pace), body: self.body, spans: self.spans }
+    }
+}
+
+/// A body that is being written.
+#[derive(Default)]
+struct Draft {
+    body: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl Draft {
+    fn begin(&mut self, frame: &Frame, room: usize) {
+        self.body.reserve(room);
+        self.body.extend_from_slice(frame.before.as_bytes());
+    }
+
+    /// Makes ready for a row and tells where its bytes begin.
+    fn open(&mut self, frame: &Frame) -> usize {
+        if !self.spans.is_empty() {
+            self.body.extend_from_slice(frame.between.as_bytes());
+        }
+        self.body.len()
+    }
+
+    fn close(&mut self, number: u64, start: usize) {
+        self.spans.push(Span { number, start, end: self.body.len() });
+    }
+
+    fn take(&mut self, frame: &Frame) -> Cut {
+        self.body.extend_from_slice(frame.after.as_bytes());
+        let body = std::mem::take(&mut self.body).into();
+        let spans = self.spans.as_slice().into();
+        self.spans.clear();
+        Cut { body, spans }
+    }
+}
+
+/// Cuts rows into bodies.
+pub(super) struct Cutter<'a, E> {
+    encode: E,
+    limits: BatchLimits,
+    frame: &'a Frame,
+    target: &'a str,
+    draft: Draft,
+    /// How long the last body was: the next one most likely is as long.
+    room: usize,
+}
+
+impl<'a, E> Cutter<'a, E>
+where
+    E: FnMut(&Row, &mut Vec<u8>) -> Result<Encoded>,
+{
+    pub(super) fn new(encode: E, limits: BatchLimits, frame: &'a Frame, target: &'a str) -> Self {
+        Self { encode, limits, frame, target, draft: Draft::default(), room: 0 }
+    }
+
+    /// Writes a row. Gives a body that this row has filled or did not fit into.
+    pub(super) fn add(&mut self, row: &Row, tally: &mut Tally) -> Result<Option<Cut>> {
+        if self.draft.spans.is_empty() {
+            self.draft.body.clear();
+            self.draft.begin(self.frame, self.room);
+        }
+        let before = self.draft.body.len();
+        let start = self.draft.open(self.frame);
+        let encoded = (self.encode)(row, &mut self.draft.body)?;
+        let len = self.draft.body.len() - start;
+        let around = self.frame.before.len() + self.frame.after.len();
+        let refusal = match encoded {
+            Encoded::Row if len > self.limits.row_bytes => {
+                self.too_large(len, self.limits.row_bytes)
+            }
+            Encoded::Row if len + around > self.limits.bytes => {
+                self.too_large(len + around, self.limits.bytes)
+            }
+            Encoded::Row => return Ok(self.added(row.number(), before, start)),
+            Encoded::Refused(reason) => reason,
+            Encoded::Skipped(reason) => {
+                self.draft.body.truncate(before);
+                tally.skip(row.number(), &reason);
+                return Ok(None);
+            }
+        };
+        self.draft.body.truncate(before);
+        tally.refuse(row.number(), &refusal);
+        Ok(None)
+    }
+
+    fn added(&mut self, number: u64, before: usize, start: usize) -> Option<Cut> {
+        let fits = self.draft.body.len() + self.frame.after.len() <= self.limits.bytes;
+        if fits {
+            self.draft.close(number, start);
+            let full = self.draft.spans.len() >= self.limits.rows.max(1);
+            return if full { self.finish() } else { None };
+        }
+        // It alone would fit, so that rows stand before it.
+        let row = self.draft.body.split_off(start);
+        self.draft.body.truncate(before);
+        let cut = self.finish();
+        self.draft.begin(self.frame, self.room);
+        let start = self.draft.open(self.frame);
+        self.draft.body.extend_from_slice(&row);
+        self.draft.close(number, start);
+        cut
+    }
+
+    /// The body so far; nothing if no row is in it.
+    pub(super) fn finish(&mut self) -> Option<Cut> {
+        if self.draft.spans.is_empty() {
+            return None;
+        }
+        let cut = self.draft.take(self.frame);
+        self.room = cut.body.len();
+        Some(cut)
+    }
+
+    fn too_large(&self, bytes: usize, most: usize) -> Cow<'static, str> {
+        let (bytes, most) = (byte_count(bytes as u64), byte_count(most as u64));
+        format!("it has {bytes}, and {} takes at most {most}", self.target).into()
+    }
+}
