@@ -6,10 +6,13 @@ use std::pin::Pin;
 use jiff::tz::TimeZone;
 use sendoff_protocol as wire;
 use sendoff_protocol::{LookerVersion, ScheduledPlan};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::egress::Http;
 use crate::fields::{Field, Fields, Problems, Values, View};
 use crate::login::{Connection, Login, LoginBy};
+use crate::recent::Recent;
 use crate::rows::time_zone;
 use crate::{ActionType, Class, Payload, Receipt, Result, Spec, Stop};
 
@@ -164,6 +167,27 @@ impl<S> Context<S> {
         &self.call.stop
     }
 
+    /// What `fetch` gives, or gave less than a minute ago for the same question and the same
+    /// settings and login: lists that a form shows. Who asks while another one is asking the same
+    /// waits for that answer. A failure is never remembered.
+    ///
+    /// `question` must name all that the answer depends on beside the settings, such as the folder
+    /// that is listed.
+    ///
+    /// # Errors
+    /// Those of `fetch`.
+    pub async fn remember<T>(
+        &self,
+        question: &str,
+        fetch: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + Send,
+    {
+        let Call { recent, action, data, .. } = &self.call;
+        recent.answer(recent.name(action, data, question), fetch).await
+    }
+
     /// The answers as they came, for fields that are known only at run time.
     pub fn answers(&self) -> &Values {
         &self.call.form
@@ -175,6 +199,8 @@ impl<S> Context<S> {
 pub(crate) struct Call {
     pub(crate) http: Http,
     pub(crate) login: Login,
+    pub(crate) recent: Recent,
+    pub(crate) action: &'static str,
     pub(crate) stop: Stop,
     pub(crate) kind: Option<ActionType>,
     pub(crate) plan: Option<ScheduledPlan>,
@@ -306,7 +332,8 @@ impl<A: Action> AnyAction for A {
             DrawResult(form.map(|()| {
                 let mut fields = Vec::new();
                 A::Form::list(view, &mut fields);
-                let fields = fields.into_iter().map(Field::into_form_field).collect();
+                let shown = fields.into_iter().filter(|field| !field.is_hidden());
+                let fields = shown.map(Field::into_form_field).collect();
                 Checked::Sound(Drawn { fields, account })
             }))
         })

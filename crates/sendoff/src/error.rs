@@ -180,6 +180,19 @@ impl Error {
         self
     }
 
+    /// The same error for another one who waited for it. The cause is told once, by the first.
+    pub(crate) fn repeated(&self) -> Self {
+        Self(Box::new(Inner {
+            class: self.0.class,
+            message: self.0.message.clone(),
+            field: self.0.field.clone(),
+            arrival: self.0.arrival,
+            retry: self.0.retry,
+            status: self.0.status,
+            cause: None,
+        }))
+    }
+
     /// Who must act.
     pub fn class(&self) -> Class {
         self.0.class

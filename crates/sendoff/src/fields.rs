@@ -255,7 +255,7 @@ pub fn choice_parse<C: Choice>(text: &str) -> Result<C, String> {
 }
 
 /// What the user typed, short enough for a message.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
     if short.len() < text.len() {
         short.push('…');
@@ -278,6 +278,7 @@ pub struct Field {
     interactive: bool,
     user_attribute: Option<&'static str>,
     per_user: bool,
+    hidden: bool,
 }
 
 impl Field {
@@ -296,6 +297,7 @@ impl Field {
             interactive: false,
             user_attribute: None,
             per_user: false,
+            hidden: false,
         }
     }
 
@@ -390,6 +392,28 @@ impl Field {
     /// Replaces the help below the field.
     pub fn describe(&mut self, text: impl Into<String>) {
         self.description = Some(text.into());
+    }
+
+    /// Adds a sentence to the help below the field.
+    pub fn remark(&mut self, sentence: &str) {
+        let text = self.description.get_or_insert_default();
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(sentence);
+    }
+
+    /// Leaves the field out of the form that is being drawn: there is nothing to answer.
+    pub fn hide(&mut self) {
+        self.hidden = true;
+    }
+
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
+    pub(crate) fn label_text(&self) -> &str {
+        &self.label
     }
 
     /// Whether the value must be kept out of logs and messages, however the definition shows it.

@@ -43,6 +43,7 @@
 extern crate self as sendoff;
 
 mod action;
+mod choices;
 mod egress;
 mod error;
 mod fields;
@@ -55,6 +56,7 @@ mod login;
 mod payload;
 pub mod pipeline;
 mod receipt;
+mod recent;
 mod redact;
 mod rows;
 mod spec;
@@ -69,6 +71,7 @@ pub use sendoff_protocol as protocol;
 pub use sendoff_protocol::ScheduledPlan;
 
 pub use action::{Action, AnyAction, Context};
+pub use choices::{Choices, Item, Listing, Page, Paging};
 pub use egress::{
     Again, Body, Call, Egress, EgressConfig, Http, Origins, Rate, Reply, RetryPolicy, Scope,
 };

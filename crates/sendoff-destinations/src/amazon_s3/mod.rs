@@ -5,6 +5,7 @@ use sendoff::{Commit, Repeatable};
 
 use crate::shared::aws::{self, Keys, Role};
 use crate::shared::file_options::FileOptions;
+use crate::shared::object_store;
 use crate::shared::s3::{self, Endpoint, Order, S3, Vendor};
 
 #[cfg(feature = "fakes")]
@@ -74,6 +75,11 @@ pub(crate) struct Form {
     acl: Option<Acl>,
     /// Compress the file and add .gz to its name.
     gzip: bool,
+    /// To find a bucket that the list above does not show: a part of its name, or the whole name of
+    /// one that these keys may write to and not list.
+    #[field(interactive)]
+    #[allow(dead_code, reason = "read while the form is drawn")]
+    find_bucket: Option<String>,
 }
 
 #[derive(Choice, Clone, Copy, PartialEq)]
@@ -128,8 +134,10 @@ impl Action for AmazonS3 {
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        let s3 = client(cx).await?;
-        s3.offer_buckets(&mut form.bucket, cx.settings.default_bucket.as_deref()).await
+        let found = cx.remember("buckets", async { client(cx).await?.buckets().await }).await;
+        let preferred = cx.settings.default_bucket.as_deref();
+        let (field, find) = (&mut form.bucket, &mut form.find_bucket);
+        object_store::offer(field, find, found, preferred, &AMAZON.kind())
     }
 
     fn lane(&self, settings: &Settings, _: &Form) -> String {

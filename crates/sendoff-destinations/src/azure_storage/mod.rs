@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::shared::azure::{self, Azure, Blob, Container, Login};
 use crate::shared::file_options::{FileOptions, IfExists};
-use crate::shared::object_store;
+use crate::shared::object_store::{self, Kind};
 
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
@@ -55,6 +55,11 @@ pub(crate) struct Form {
     create_container: bool,
     /// Compress the file and add .gz to its name.
     gzip: bool,
+    /// To find a container that the list above does not show: a part of its name, or the whole name
+    /// of one that this login may write to and not list.
+    #[field(interactive)]
+    #[allow(dead_code, reason = "read while the form is drawn")]
+    find_container: Option<String>,
 }
 
 #[derive(Choice, Clone, Copy)]
@@ -89,9 +94,11 @@ impl Action for AzureStorage {
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        let found = client(cx).await?.containers().await;
+        let found = cx.remember("containers", async { client(cx).await?.containers().await }).await;
         let preferred = cx.settings.default_container.as_deref();
-        object_store::offer(&mut form.container, found, preferred, "container")
+        let kind = Kind { name: "container", sound: |text| container(text).is_ok() };
+        let (field, find) = (&mut form.container, &mut form.find_container);
+        object_store::offer(field, find, found, preferred, &kind)
     }
 
     fn lane(&self, settings: &Settings, _: &Form) -> String {

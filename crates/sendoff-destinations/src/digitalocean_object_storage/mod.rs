@@ -5,6 +5,7 @@ use sendoff::{Commit, Repeatable};
 
 use crate::shared::aws::{self, Keys};
 use crate::shared::file_options::FileOptions;
+use crate::shared::object_store;
 use crate::shared::s3::{self, Endpoint, Order, S3, Vendor};
 
 #[cfg(feature = "fakes")]
@@ -51,6 +52,11 @@ pub(crate) struct Form {
     acl: Option<Access>,
     /// Compress the file and add .gz to its name.
     gzip: bool,
+    /// To find a Space that the list above does not show: a part of its name, or the whole name of
+    /// one that these keys may write to and not list.
+    #[field(label = "Find Space", interactive)]
+    #[allow(dead_code, reason = "read while the form is drawn")]
+    find_bucket: Option<String>,
 }
 
 #[derive(Choice, Clone, Copy, PartialEq)]
@@ -73,8 +79,10 @@ impl Action for DigitalOceanSpaces {
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
+        let found = cx.remember("buckets", async { client(cx)?.buckets().await }).await;
         let preferred = cx.settings.default_bucket.as_deref();
-        client(cx)?.offer_buckets(&mut form.bucket, preferred).await
+        let (field, find) = (&mut form.bucket, &mut form.find_bucket);
+        object_store::offer(field, find, found, preferred, &SPACES.kind())
     }
 
     fn lane(&self, settings: &Settings, _: &Form) -> String {

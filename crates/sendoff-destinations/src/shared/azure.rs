@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sendoff::{Class, Error, Http, Reply, Result, Secret, Stop};
+use sendoff::{Class, Error, Http, Item, Listing, Page, Paging, Reply, Result, Secret, Stop};
 use serde::Deserialize;
 use sha2::Sha256;
 use url::Url;
@@ -205,24 +205,18 @@ impl Azure {
     }
 
     /// The names of all containers that may be listed.
-    pub(crate) async fn containers(&self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        let mut marker = String::new();
-        // More than a list to choose from can show; a page has up to 5,000.
-        for _ in 0..4 {
-            let mut query = vec![("comp", "list".to_owned())];
-            if !marker.is_empty() {
-                query.push(("marker", marker));
-            }
-            let reply = self.send(Ask { path: "/", query, ..Ask::default() }).await?;
-            let page = success(reply).await?.text().await?;
-            names.extend(xml::texts(&page, "Name"));
-            marker = xml::text(&page, "NextMarker").unwrap_or_default();
-            if marker.is_empty() {
-                break;
-            }
-        }
-        Ok(names)
+    pub(crate) async fn containers(&self) -> Result<Listing> {
+        let page = |marker| self.page_of_containers(marker);
+        Listing::paged("containers", Paging::default(), page).await
+    }
+
+    async fn page_of_containers(&self, marker: Option<String>) -> Result<Page> {
+        let mut query = vec![("comp", "list".to_owned())];
+        query.extend(marker.map(|marker| ("marker", marker)));
+        let reply = self.send(Ask { path: "/", query, ..Ask::default() }).await?;
+        let page = success(reply).await?.text().await?;
+        let items = xml::texts(&page, "Name").map(Item::named).collect();
+        Ok(Page { items, next: xml::text(&page, "NextMarker") })
     }
 
     /// Makes a container, or finds that there is one.

@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use sendoff::{Arrival, ByteStream, Class, Error, Field, Result, Retry, ScheduledPlan, Stop};
+use sendoff::{Arrival, ByteStream, Choices, Class, Error, Field, Listing};
+use sendoff::{Result, Retry, ScheduledPlan, Stop};
 use sha2::Digest;
 use tokio_util::io::{ReaderStream, StreamReader};
 
@@ -335,25 +336,32 @@ pub(crate) fn reworded(from: Error, class: Class, message: String) -> Error {
     if from.arrival() == Arrival::Maybe { error.may_have_arrived() } else { error }
 }
 
-/// Completes a form's field with what the keys may list; `preferred` comes first. `what` is a
-/// bucket in the vendor's words.
+/// What a vendor calls a bucket, and what can be one. A folder may follow after a slash.
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) sound: fn(&str) -> bool,
+}
+
+/// Completes a form's field with what the keys may list, searched by what stands in `find`;
+/// `preferred` comes first.
 ///
 /// # Errors
 /// Only for credentials that are wrong: then no answer would help.
 pub(crate) fn offer(
     field: &mut Field,
-    found: Result<Vec<String>>,
+    find: &mut Field,
+    found: Result<Listing>,
     preferred: Option<&str>,
-    what: &str,
+    kind: &Kind,
 ) -> Result<()> {
+    let Kind { name: what, sound } = kind;
     let preferred = preferred.map(str::trim).filter(|name| !name.is_empty());
     let why = match found {
-        Ok(mut names) if !names.is_empty() => {
-            if let Some(first) = preferred {
-                names.retain(|name| name != first);
-                names.insert(0, first.to_owned());
-            }
-            field.select(names.into_iter().map(|name| (name.clone(), name)));
+        Ok(listing) if !listing.items.is_empty() => {
+            Choices::of(&format!("{what}s"), listing)
+                .first(preferred)
+                .or_typed(*sound)
+                .searched(field, find);
             return Ok(());
         }
         Ok(_) => format!("There is no {what} yet."),
@@ -363,6 +371,7 @@ pub(crate) fn offer(
         }
         Err(error) => format!("No list can be shown: {}", error.message()),
     };
+    find.hide();
     field.describe(format!(
         "{why} Enter the name of the {what}; a folder may follow after a slash."
     ));

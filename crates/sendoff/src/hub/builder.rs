@@ -217,6 +217,7 @@ impl Builder {
                 drain: Drain::default(),
                 egress: Egress::new(egress)?,
                 room: SpoolRoom::new(self.spool)?,
+                recent: Default::default(),
                 settings: self.settings,
                 desk: Arc::new(desk),
                 written: Default::default(),

@@ -341,6 +341,8 @@ pub(super) fn call(
     let call = action::Call {
         http: hub.egress.http(scope),
         login: login.clone(),
+        recent: hub.recent.clone(),
+        action: spec.name,
         stop,
         kind: parts.kind,
         plan: parts.plan,

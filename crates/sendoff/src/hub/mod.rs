@@ -31,6 +31,7 @@ use crate::action::AnyAction;
 use crate::egress::Egress;
 use crate::fields::Values;
 use crate::login::Desk;
+use crate::recent::Recent;
 use crate::spool::SpoolRoom;
 
 use admission::Admission;
@@ -70,6 +71,7 @@ struct Inner {
     drain: Drain,
     egress: Egress,
     room: SpoolRoom,
+    recent: Recent,
     settings: Vec<(String, Values)>,
     desk: Arc<Desk>,
     written: listing::Written,

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_compression::tokio::bufread::GzipDecoder;
-use sendoff::Reason;
+use sendoff::{Item, Reason};
 use sha2::Sha256;
 use tokio::io::AsyncReadExt;
 
@@ -234,14 +234,21 @@ fn a_name_is_quoted_for_every_browser() {
 #[test]
 fn a_list_is_offered_a_missing_right_is_not_an_error_and_wrong_keys_are() {
     let field = || Field::of::<String>("bucket");
+    let find = || Field::of::<Option<String>>("find_bucket");
+    let kind = Kind { name: "bucket", sound: |text| !text.contains(' ') };
     let drawn = |field: &Field| format!("{field:?}");
+    let found = || Ok(vec![Item::named("a"), Item::named("b")].into());
     let mut some = field();
-    offer(&mut some, Ok(vec!["a".into(), "b".into()]), Some("b"), "bucket").expect("a list");
+    offer(&mut some, &mut find(), found(), Some("b"), &kind).expect("a list");
     assert!(drawn(&some).contains(r#"Select([("b", "b"), ("a", "a")])"#), "{some:?}");
+    let mut typed = field();
+    let mut sought = find().filled(&[("find_bucket", "of-another")].into_iter().collect());
+    offer(&mut typed, &mut sought, found(), None, &kind).expect("a list");
+    assert!(drawn(&typed).contains(r#"("of-another", "of-another (as typed)")"#), "{typed:?}");
     let denied = Error::settings("The store said no.").status(403);
     let mut line = field();
-    offer(&mut line, Err(denied), Some("b"), "bucket").expect("a line of text");
+    offer(&mut line, &mut find(), Err(denied), Some("b"), &kind).expect("a line of text");
     assert!(drawn(&line).contains("said no") && drawn(&line).contains("Line"), "{line:?}");
     let wrong = Error::settings("Wrong key.").field("access_key_id");
-    assert!(offer(&mut field(), Err(wrong), None, "bucket").is_err());
+    assert!(offer(&mut field(), &mut find(), Err(wrong), None, &kind).is_err());
 }

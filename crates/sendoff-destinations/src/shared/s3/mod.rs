@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
-use sendoff::{Class, Error, Http, Reply, Result, Stop};
+use sendoff::{Class, Error, Http, Item, Listing, Page, Paging, Reply, Result, Stop};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::aws::{self, Keys, Request, hex};
-use super::object_store::{self, reworded};
+use super::object_store::{Kind, reworded};
 use super::xml;
 
 mod object;
@@ -32,6 +32,13 @@ pub(crate) struct Vendor {
     pub(crate) domain: fn(&str) -> String,
     /// Whether `If-None-Match: *` is known to be obeyed, also at the end of an upload in parts.
     pub(crate) conditional: bool,
+}
+
+impl Vendor {
+    /// A bucket as the form offers it.
+    pub(crate) fn kind(&self) -> Kind {
+        Kind { name: self.bucket, sound: |text| bucket(text).is_ok() }
+    }
 }
 
 /// Where requests go.
@@ -241,35 +248,18 @@ impl S3 {
     }
 
     /// The names of all buckets that the keys may list.
-    pub(crate) async fn buckets(&self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        let mut next: Option<String> = None;
-        // More than a list to choose from can show; S3 pages by 1,000.
-        for _ in 0..10 {
-            let mut query = vec![("max-buckets", "1000".to_owned())];
-            query.extend(next.take().map(|token| ("continuation-token", token)));
-            let reply = self.send(Ask { query, ..Ask::default() }).await?;
-            let page = self.success(reply).await?.text().await?;
-            names.extend(xml::texts(&page, "Name"));
-            next = xml::text(&page, "ContinuationToken").filter(|token| !token.is_empty());
-            if next.is_none() {
-                break;
-            }
-        }
-        Ok(names)
+    pub(crate) async fn buckets(&self) -> Result<Listing> {
+        let nouns = format!("{}s", self.vendor.bucket);
+        Listing::paged(&nouns, Paging::default(), |next| self.page_of_buckets(next)).await
     }
 
-    /// Completes the form's field with the buckets there are; `preferred` comes first. Keys that
-    /// may not list leave it a line of text.
-    ///
-    /// # Errors
-    /// Only for keys that are wrong: then no answer would help.
-    pub(crate) async fn offer_buckets(
-        &self,
-        field: &mut sendoff::Field,
-        preferred: Option<&str>,
-    ) -> Result<()> {
-        object_store::offer(field, self.buckets().await, preferred, self.vendor.bucket)
+    async fn page_of_buckets(&self, next: Option<String>) -> Result<Page> {
+        let mut query = vec![("max-buckets", "1000".to_owned())];
+        query.extend(next.map(|token| ("continuation-token", token)));
+        let reply = self.send(Ask { query, ..Ask::default() }).await?;
+        let page = self.success(reply).await?.text().await?;
+        let items = xml::texts(&page, "Name").map(Item::named).collect();
+        Ok(Page { items, next: xml::text(&page, "ContinuationToken") })
     }
 
     /// Whether a key is taken; `None` if the keys may not know.
