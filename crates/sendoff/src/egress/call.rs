@@ -28,7 +28,7 @@ pub struct Call {
     body: Body,
     timeout: Option<Duration>,
     idle: Option<Duration>,
-    repeatable: bool,
+    repeats: Repeats,
     /// Whose token it carries.
     login: Option<Login>,
     /// What this call adds to the delivery's secrets.
@@ -40,6 +40,15 @@ pub struct Call {
 /// How often a request may be told to wait before its delivery is given up.
 const HELD_AT_MOST: u32 = 10;
 
+/// When a request is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeats {
+    Never,
+    /// After the vendor's clear word that it took nothing and when to come back.
+    Refused,
+    Always,
+}
+
 /// Methods that change nothing: a lost answer leaves nothing behind.
 pub(super) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
@@ -48,7 +57,8 @@ pub(super) fn is_safe(method: &Method) -> bool {
 impl Call {
     pub(super) fn new(http: Http, method: Method, url: &str) -> Self {
         // RFC 9110, section 9.2.2.
-        let repeatable = is_safe(&method) || matches!(method, Method::PUT | Method::DELETE);
+        let idempotent = is_safe(&method) || matches!(method, Method::PUT | Method::DELETE);
+        let repeats = if idempotent { Repeats::Always } else { Repeats::Refused };
         let peer = http.delivery.peer.clone();
         Self {
             http,
@@ -58,7 +68,7 @@ impl Call {
             body: Body::Empty,
             timeout: None,
             idle: None,
-            repeatable,
+            repeats,
             login: None,
             peer,
             wrong: None,
@@ -176,14 +186,16 @@ impl Call {
 
     /// The vendor promises that repeating this request is harmless: it has an idempotency key, or
     /// names the range or part that it writes. GET, HEAD, PUT and DELETE are repeatable anyway.
+    /// Any other request is sent again only after a 429 that says when to come back: that is the
+    /// vendor's word that it took nothing.
     pub fn repeatable(mut self) -> Self {
-        self.repeatable = true;
+        self.repeats = Repeats::Always;
         self
     }
 
     /// Nothing repeats this request, not even a method that is repeatable by its definition.
     pub fn once(mut self) -> Self {
-        self.repeatable = false;
+        self.repeats = Repeats::Never;
         self
     }
 
@@ -244,7 +256,7 @@ impl Call {
                     held += 1;
                     self.wait_while_held(answer, held)
                 }
-                Ok(answer) if self.repeatable && repeats_body => {
+                Ok(answer) if repeats_body && self.may_repeat_after(answer) => {
                     self.wait_after_answer(answer, &mut waits, target.authority())
                 }
                 Ok(_) => None,
@@ -312,6 +324,18 @@ impl Call {
         Reply::new(answer.response, reading)
     }
 
+    fn may_repeat_after(&self, answer: &Answer) -> bool {
+        let refused = || {
+            answer.response.status() == StatusCode::TOO_MANY_REQUESTS
+                && retry::asked(answer.response.headers(), Timestamp::now()).is_some()
+        };
+        match self.repeats {
+            Repeats::Always => true,
+            Repeats::Refused => refused(),
+            Repeats::Never => false,
+        }
+    }
+
     fn wait_after_answer(
         &self,
         answer: &Answer,
@@ -347,7 +371,7 @@ impl Call {
         host: &str,
     ) -> Option<Duration> {
         let body_is_there = repeats_body || failure.untouched.is_some();
-        let harmless = self.repeatable || failure.sent == Sent::Nothing;
+        let harmless = self.repeats == Repeats::Always || failure.sent == Sent::Nothing;
         if !(failure.passing && harmless && body_is_there) {
             return None;
         }

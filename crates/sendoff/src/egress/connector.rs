@@ -60,10 +60,18 @@ async fn open(dialer: &Dialer, tls: &TlsConnector, uri: &Uri) -> Result<Wire, Di
     if !secure {
         return Ok(Wire::Plain(socket));
     }
+    Ok(Wire::Tls(Box::new(shake_hands(tls, host, socket).await?)))
+}
+
+/// TLS with a server that must prove that it is `host`, a name or an address without brackets.
+pub(super) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    tls: &TlsConnector,
+    host: &str,
+    socket: S,
+) -> Result<TlsStream<S>, DialError> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|fault| DialError::Tls(io::Error::other(fault)))?;
-    let stream = tls.connect(name, socket).await.map_err(DialError::Tls)?;
-    Ok(Wire::Tls(Box::new(stream)))
+    tls.connect(name, socket).await.map_err(DialError::Tls)
 }
 
 /// One connection.

@@ -40,8 +40,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
 use sha2::Sha256;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 use url::Url;
 
 use crate::fields::Secret;
@@ -121,6 +123,8 @@ pub struct Egress {
 struct Inner {
     client: Client<Connector, body::Outgoing>,
     dialer: Arc<Dialer>,
+    /// For protocols other than HTTP: it offers none to the other side.
+    tls: TlsConnector,
     budgets: Budgets,
     paces: Paces,
     retry: RetryPolicy,
@@ -157,7 +161,9 @@ impl Egress {
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
         });
-        let tls = tls::config(config.extra_ca_pem.as_deref())?.into();
+        let http = tls::config(config.extra_ca_pem.as_deref())?;
+        let mut other = (*http).clone();
+        other.alpn_protocols.clear();
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -167,11 +173,12 @@ impl Egress {
             .http2_adaptive_window(true)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .http2_keep_alive_timeout(Duration::from_secs(20))
-            .build(Connector { dialer: Arc::clone(&dialer), tls });
+            .build(Connector { dialer: Arc::clone(&dialer), tls: http.into() });
         Ok(Self {
             inner: Arc::new(Inner {
                 client,
                 dialer,
+                tls: Arc::new(other).into(),
                 budgets: Budgets::default(),
                 paces: Paces::default(),
                 retry: config.retry,
@@ -379,6 +386,28 @@ impl Http {
             None => dial.await,
         };
         dialled?.map_err(|fault| peer.unreachable(host, &fault).error)
+    }
+
+    /// TLS on a connection from [`connect`](Self::connect), for protocols that begin it themselves
+    /// (STARTTLS) or at once. The server must prove that it is `host`, by a certificate that this
+    /// hub trusts.
+    ///
+    /// # Errors
+    /// A vendor error that says what is wrong with the certificate; the stop's sentence.
+    pub async fn secure<S>(
+        &self,
+        stream: S,
+        host: &str,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static + use<S>>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Delivery { egress, peer, .. } = &*self.delivery;
+        let Inner { dialer, tls, .. } = &*egress.inner;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let shake = dialer.in_time(connector::shake_hands(tls, bare, stream));
+        let shaken = self.stop.unless_stopped(shake).await?;
+        shaken.map_err(|fault| peer.unreachable(host, &fault).error)
     }
 
     /// How long no byte may move, for protocols that a destination speaks itself over

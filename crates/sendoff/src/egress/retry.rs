@@ -66,10 +66,11 @@ pub(super) fn passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// How long the vendor asks us to wait: seconds or a date (RFC 9110, section 10.2.3). Rubbish is
-/// ignored.
+/// How long the vendor asks us to wait: seconds or a date (RFC 9110, section 10.2.3), else when
+/// its limit begins anew. Rubbish is ignored.
 pub(super) fn asked(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let Some(text) = headers.get(header::RETRY_AFTER) else { return begins_anew(headers, now) };
+    let text = text.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than a u64 holds mean for ever.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
@@ -77,6 +78,23 @@ pub(super) fn asked(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let at = DateTimeParser::new().parse_timestamp(text).ok()?;
     // A date in the past asks for no wait.
     Some(at.duration_since(now).try_into().unwrap_or(Duration::ZERO))
+}
+
+/// `X-RateLimit-Reset` of a used-up limit, where it is a time in seconds since 1970, as SendGrid,
+/// GitHub and Atlassian's older services send it. Elsewhere it counts seconds; what is too small
+/// for a time is taken for that.
+/// <https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/rate-limits>
+fn begins_anew(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    if number("x-ratelimit-remaining") != Some(0) {
+        return None;
+    }
+    let reset = u64::try_from(number("x-ratelimit-reset")?).ok()?;
+    let since_1970 = u64::try_from(now.as_second()).ok()?;
+    Some(Duration::from_secs(match reset {
+        0..1_000_000_000 => reset,
+        at => at.saturating_sub(since_1970),
+    }))
 }
 
 /// Retries that a host may still get, so that a dead vendor is not hit four times as hard.
@@ -172,6 +190,23 @@ mod tests {
         for rubbish in ["soon", "-5", "1.5", "", "Tue, 99 Nov 2026 08:01:30 GMT"] {
             assert_eq!(asked_by(rubbish), None, "{rubbish:?}");
         }
+    }
+
+    #[test]
+    fn a_used_up_limit_says_when_it_begins_anew() {
+        let now = "2026-11-24T08:00:00Z".parse().expect("a time");
+        let said = |remaining: &'static str, reset: String| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ratelimit-remaining", remaining.parse().expect("a value"));
+            headers.insert("x-ratelimit-reset", reset.parse().expect("a value"));
+            asked(&headers, now)
+        };
+        let at = |seconds: i64| (now.as_second() + seconds).to_string();
+        assert_eq!(said("0", at(7)), Some(Duration::from_secs(7)));
+        assert_eq!(said("0", at(-7)), Some(Duration::ZERO));
+        assert_eq!(said("0", "12".into()), Some(Duration::from_secs(12)));
+        assert_eq!(said("3", at(7)), None);
+        assert_eq!(said("0", "soon".into()), None);
     }
 
     #[test]

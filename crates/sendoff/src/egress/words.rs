@@ -1,14 +1,19 @@
 //! A vendor's own words, cut to what a person reads.
 
+use serde_json::Value;
+
 /// How many characters of a vendor's text a message quotes.
 const QUOTED: usize = 300;
 
 /// The first 300 characters of `text` on one line. Of an HTML page the title, or the text without
-/// its tags.
+/// its tags; of an error in JSON its sentences.
 pub(super) fn excerpt(text: &str) -> String {
     let plain;
     let text = if looks_like_html(text) {
         plain = html_text(text);
+        &plain
+    } else if let Some(said) = json_text(text) {
+        plain = said;
         &plain
     } else {
         text
@@ -87,6 +92,54 @@ fn without_tags(html: &str, lower: &str) -> String {
     text
 }
 
+/// What an error in JSON says, where its members have names that vendors give them; nothing if
+/// they have not.
+fn json_text(json: &str) -> Option<String> {
+    if !json.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let mut said = Vec::new();
+    sayings(&serde_json::from_str(json).ok()?, 0, &mut said);
+    said.dedup();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+fn sayings(value: &Value, depth: usize, said: &mut Vec<String>) {
+    const TEXTS: [&str; 5] = ["message", "error_description", "errorMessage", "detail", "title"];
+    const NESTED: [&str; 4] = ["errorMessages", "error", "errors", "details"];
+    if depth > 4 || said.len() > 8 {
+        return;
+    }
+    match value {
+        Value::String(text) if !text.trim().is_empty() => said.push(text.trim().to_owned()),
+        Value::Array(all) => all.iter().for_each(|one| sayings(one, depth + 1, said)),
+        Value::Object(members) => {
+            let text = |name: &str| members.get(name)?.as_str().filter(|text| !text.is_empty());
+            if let Some(words) = TEXTS.iter().find_map(|name| text(name)) {
+                let of = text("field").map(|field| format!("{field}: ")).unwrap_or_default();
+                let code = text("code").map(|code| format!(" ({code})")).unwrap_or_default();
+                said.push(format!("{of}{}{code}", words.trim()));
+            }
+            for name in NESTED {
+                match members.get(name) {
+                    // Jira and others: the field's name and what is wrong with it.
+                    Some(Value::Object(fields))
+                        if name == "errors" && fields.values().all(Value::is_string) =>
+                    {
+                        let pair = |(field, text): (&String, &Value)| {
+                            format!("{field}: {}", text.as_str().unwrap_or_default())
+                        };
+                        said.extend(fields.iter().map(pair));
+                    }
+                    Some(nested) => sayings(nested, depth + 1, said),
+                    None => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +151,33 @@ mod tests {
         assert_eq!(excerpt(&long), format!("{}…", "ü".repeat(300)));
         assert_eq!(excerpt(&"x".repeat(300)), "x".repeat(300));
         assert_eq!(excerpt(""), "");
+    }
+
+    #[test]
+    fn of_an_error_in_json_its_words_are_left() {
+        for (json, want) in [
+            (
+                r#"{"errors":[{"message":"The from address is wrong.","field":"from","help":null},{"message":"No"}]}"#,
+                "from: The from address is wrong.; No",
+            ),
+            (
+                r#"{"errorMessages":["It is gone."],"errors":{"summary":"Say something."}}"#,
+                "It is gone.; summary: Say something.",
+            ),
+            (
+                r#"{"error":{"code":"InvalidKey","message":"The key is old."}}"#,
+                "The key is old. (InvalidKey)",
+            ),
+            (
+                r#"{"error":"invalid_grant","error_description":"Expired"}"#,
+                "Expired; invalid_grant",
+            ),
+            (r#"{"ok":false,"reason":"x"}"#, r#"{"ok":false,"reason":"x"}"#),
+            (r#"{"message": "cut"#, r#"{"message": "cut"#),
+            ("[]", "[]"),
+        ] {
+            assert_eq!(excerpt(json), want);
+        }
     }
 
     #[test]

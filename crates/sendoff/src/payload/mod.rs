@@ -97,6 +97,27 @@ impl Payload {
         Rows::open(layout, self.open().await?, &room).await
     }
 
+    /// Whether [`rows`](Self::rows) can read the format.
+    pub fn has_rows(&self) -> bool {
+        self.is_present() && crate::rows::Layout::of(self.extension(), self.media_type()).is_ok()
+    }
+
+    /// As [`spool`](Self::spool), and the payload can still be opened or read as rows, from its
+    /// first byte: for destinations that look into the data before they send it.
+    ///
+    /// # Errors
+    /// As [`spool`](Self::spool).
+    pub async fn keep(&mut self) -> Result<Spooled> {
+        let taken = Self {
+            source: self.source.take(),
+            ..Self::new(self.about.clone(), None, self.room.clone())
+        };
+        let spooled = taken.spool().await?;
+        let again = spooled.clone();
+        self.source = Some(Box::pin(async move { Ok(again.stream()) }));
+        Ok(spooled)
+    }
+
     /// Waits for all bytes: in memory up to a threshold, on disk beyond it.
     ///
     /// # Errors

@@ -69,6 +69,12 @@ pub trait Fake: Send + Sync + 'static {
     /// How the vendor words a refusal of this status: media type and body.
     fn refusal(&self, status: u16) -> (&'static str, String);
 
+    /// A certificate authority in PEM that the hub must trust to reach the stand-in, if it shows a
+    /// certificate.
+    fn authority(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether this request is the step that makes the data visible: the one POST, the last call
     /// of an upload in parts.
     fn commits(&self, method: &Method, path_and_query: &str) -> bool;

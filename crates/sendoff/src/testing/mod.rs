@@ -24,5 +24,5 @@ pub use fake::{Fake, Object};
 pub use faults::{Fault, Point};
 pub use looker::{By, Heard, Looker, LookerFault, Shipment};
 pub use proxy::{Damage, Flow, Injury, Proxy};
-pub use rows::json_rows;
+pub use rows::{json_rows, spooled};
 pub use vendor::{At, Mischief, Refusal, Seen, Vendor, VendorFault};

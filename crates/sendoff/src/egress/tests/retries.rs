@@ -76,6 +76,23 @@ async fn retry_after_is_obeyed() {
 }
 
 #[tokio::test]
+async fn a_post_that_was_refused_until_later_goes_out_then() {
+    let later = "HTTP/1.1 429 x\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+    let vendor = Vendor::answering(Box::leak(Box::new([later, OK]))).await;
+    let reply = vendor.http().post(URL).body("data").send().await.expect("an answer");
+    assert_eq!((reply.status().as_u16(), vendor.connections()), (200, 2));
+    // Without a time it may mean anything, and `once` means once.
+    let bare = "HTTP/1.1 429 x\r\nContent-Length: 0\r\n\r\n";
+    for (answer, once) in [(bare, false), (later, true)] {
+        let vendor = Vendor::answering(Box::leak(Box::new([answer, OK]))).await;
+        let call = vendor.http().post(URL).body("data");
+        let call = if once { call.once() } else { call };
+        let reply = call.send().await.expect("an answer");
+        assert_eq!((reply.status().as_u16(), vendor.connections()), (429, 1));
+    }
+}
+
+#[tokio::test]
 async fn a_wait_that_is_too_long_is_reported_at_once() {
     let hour = "HTTP/1.1 429 x\r\nRetry-After: 3600\r\nContent-Length: 4\r\n\r\nslow";
     let minute = "HTTP/1.1 503 x\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";

@@ -67,6 +67,7 @@ impl Lab {
     pub(super) async fn with(subject: &Subject, limits: Limits) -> Result<Self, Failure> {
         let (action, fake) = (subject.make)();
         let (settings, answers) = (fake.settings(), fake.answers());
+        let authority = fake.authority();
         let secrets = action.secrets();
         let speaks_http = subject.spec.over_http && subject.server.is_none();
         let vendor = Vendor::start(fake, speaks_http).await?;
@@ -80,6 +81,7 @@ impl Lab {
             egress.origins = Origins::parse(origins)?;
             egress.connect_timeout = Duration::from_secs(2);
             egress.idle_timeout = limits.idle;
+            egress.extra_ca_pem = authority.map(|pem| pem.as_bytes().to_vec());
             egress.retry = RetryPolicy {
                 tries: 3,
                 first_wait: Duration::from_millis(10),
