@@ -8,9 +8,11 @@ mod azure_storage;
 mod debug;
 mod digitalocean_object_storage;
 mod file;
+mod sendgrid;
 #[cfg(feature = "sftp")]
 mod sftp;
 mod shared;
+mod smtp_email;
 mod tray;
 mod webhook;
 mod zapier;
@@ -38,8 +40,10 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(amazon_s3::AmazonS3),
         Box::new(azure_storage::AzureStorage),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
+        Box::new(sendgrid::SendGrid),
         #[cfg(feature = "sftp")]
         Box::new(sftp::Sftp),
+        Box::new(smtp_email::SmtpEmail),
         Box::new(tray::Tray),
         Box::new(webhook::Webhook),
         Box::new(zapier::Zapier),
@@ -67,8 +71,10 @@ pub fn fakes() -> Vec<MakeFake> {
         debug::fake,
         digitalocean_object_storage::fake::fake,
         file::fake,
+        sendgrid::fake,
         #[cfg(feature = "sftp")]
         sftp::fake,
+        smtp_email::fake,
         tray::fake,
         webhook::fake,
         zapier::fake,
@@ -83,8 +89,10 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("debug", include_str!("debug/setup.md")),
         ("digitalocean_object_storage", include_str!("digitalocean_object_storage/setup.md")),
         ("file", include_str!("file/setup.md")),
+        ("sendgrid", include_str!("sendgrid/setup.md")),
         #[cfg(feature = "sftp")]
         ("sftp", include_str!("sftp/setup.md")),
+        ("smtp_email", include_str!("smtp_email/setup.md")),
         ("tray", include_str!("tray/setup.md")),
         ("webhook", include_str!("webhook/setup.md")),
         ("zapier", include_str!("zapier/setup.md")),

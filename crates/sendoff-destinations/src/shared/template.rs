@@ -47,7 +47,33 @@ impl Facts {
 /// # Errors
 /// A sentence for the person who wrote the template.
 pub(super) fn expand(template: &str, facts: &Facts) -> Result<String, String> {
-    let mut out = Bounded::default();
+    fill(template, LONGEST, &mut |name, out| placeholder(name, facts, KNOWN, out))
+}
+
+/// `template` as a text that people read: `own` gives the values of further placeholders, which
+/// are called `known` in messages, and comes first. Gives at most `longest` bytes.
+///
+/// # Errors
+/// A sentence for the person who wrote the template.
+pub(crate) fn text(
+    template: &str,
+    longest: usize,
+    facts: &Facts,
+    known: &str,
+    own: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, String> {
+    fill(template, longest, &mut |name, out| match own(name) {
+        Some(value) => out.push(&value),
+        None => placeholder(name, facts, known, out),
+    })
+}
+
+fn fill(
+    template: &str,
+    longest: usize,
+    placeholder: &mut dyn FnMut(&str, &mut Bounded) -> Result<(), String>,
+) -> Result<String, String> {
+    let mut out = Bounded { text: String::new(), longest };
     let mut rest = template;
     while let Some(at) = rest.find(['{', '}']) {
         let (before, brace) = rest.split_at(at);
@@ -64,15 +90,15 @@ pub(super) fn expand(template: &str, facts: &Facts) -> Result<String, String> {
             let (name, after) = inside.split_once('}').ok_or_else(|| {
                 "A \"{\" has no \"}\" behind it. Write {{ for the brace itself.".to_owned()
             })?;
-            placeholder(name, facts, &mut out)?;
+            placeholder(name, &mut out)?;
             after
         };
     }
     out.push(rest)?;
-    Ok(out.0)
+    Ok(out.text)
 }
 
-fn placeholder(name: &str, facts: &Facts, out: &mut Bounded) -> Result<(), String> {
+fn placeholder(name: &str, facts: &Facts, known: &str, out: &mut Bounded) -> Result<(), String> {
     let (key, pattern) = match name.find([':', '@']) {
         Some(at) => name.split_at(at),
         None => (name, ""),
@@ -98,7 +124,7 @@ fn placeholder(name: &str, facts: &Facts, out: &mut Bounded) -> Result<(), Strin
         _ => {}
     }
     let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-    Err(format!("{{{shown}}} is no placeholder. There are {KNOWN}; write {{{{ for a brace itself."))
+    Err(format!("{{{shown}}} is no placeholder. There are {known}; write {{{{ for a brace itself."))
 }
 
 /// `pattern` is empty, or `:%H`, `@Europe/Berlin`, `:%H@Europe/Berlin`.
@@ -149,16 +175,20 @@ pub(super) fn is_disguise(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Text of at most [`LONGEST`] bytes.
-#[derive(Default)]
-struct Bounded(String);
+/// Text of bounded length.
+struct Bounded {
+    text: String,
+    /// In bytes.
+    longest: usize,
+}
 
 impl Bounded {
     fn push(&mut self, text: &str) -> Result<(), String> {
-        if self.0.len() + text.len() > LONGEST {
-            return Err(format!("The name becomes longer than {LONGEST} bytes."));
+        let longest = self.longest;
+        if self.text.len() + text.len() > longest {
+            return Err(format!("It becomes longer than {longest} bytes."));
         }
-        self.0.push_str(text);
+        self.text.push_str(text);
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ const GOLDEN: [&str; 2] = [
 ];
 
 /// Destinations that the reference hub does not have.
-const OURS: [&str; 2] = ["file", "webhook"];
+const OURS: [&str; 3] = ["file", "smtp_email", "webhook"];
 
 fn main() -> ExitCode {
     let golden = golden();

@@ -121,7 +121,7 @@ fn wrong_templates_name_what_is_wrong() {
         ("", "{date:%J9}.csv", "filename: The date format \"%J9\""),
         ("", "{date:%}.csv", "filename: The date format"),
         ("", "{date@Mars/Base}.csv", "filename: \"Mars/Base\" is no time zone"),
-        ("", &"x".repeat(5000), "filename: The name becomes longer than 4096 bytes"),
+        ("", &"x".repeat(5000), "filename: It becomes longer than 4096 bytes"),
         ("", &"{date:%250d}".repeat(400), "filename: "),
         (&"x/".repeat(2040), "seventeen chars.", "path: The name is longer"),
     ] {

@@ -11,7 +11,7 @@ pub(crate) mod fake;
 pub(crate) mod modes;
 mod rows;
 mod signature;
-mod upload;
+pub(crate) mod upload;
 
 use std::time::Duration;
 

@@ -95,7 +95,8 @@ impl Upload {
     }
 }
 
-fn wrapped(before: &Bytes, after: &Bytes, data: ByteStream) -> ByteStream {
+/// `data` with something before and behind it.
+pub(crate) fn wrapped(before: &Bytes, after: &Bytes, data: ByteStream) -> ByteStream {
     if before.is_empty() && after.is_empty() {
         return data;
     }

@@ -1,0 +1,578 @@
+//! One conversation with a mail server (RFC 5321), over a connection from the hub's own door.
+//!
+//! The commands of a delivery and the stream of its message, no more. What a reply means is told in
+//! the server's own words; whatever happens before the final dot was sent left nothing behind.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use sendoff::prelude::*;
+use sendoff::{Http, Redactor, Stop, byte_count};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+
+use super::stuffing::Stuffer;
+
+/// RFC 5321 allows 512 bytes for a line; servers with long greetings exist.
+const LONGEST_LINE: usize = 4096;
+/// Lines of one reply.
+const MOST_LINES: usize = 100;
+/// Written at a time, so that a slow way is no silent one.
+const PIECE: usize = 32 * 1024;
+/// A server that checks a message for viruses thinks long: RFC 5321, 4.5.3.2.6, gives it ten
+/// minutes where it gives others two.
+const PATIENCE_AFTER_DOT: u32 = 5;
+/// What is quoted of a reply, in characters.
+const QUOTED: usize = 300;
+
+/// A connection, encrypted or not.
+trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Wire for T {}
+
+/// How the connection is encrypted.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    #[choice(name = "starttls", label = "STARTTLS (port 587)")]
+    StartTls,
+    #[choice(label = "TLS from the first byte (port 465)")]
+    Tls,
+    #[choice(label = "None: whoever is on the way can read the messages")]
+    None,
+}
+
+/// Which server, and how it is spoken to.
+#[derive(Clone, Copy)]
+pub(super) struct Server<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) encryption: Encryption,
+    /// Who logs in, if anybody does.
+    pub(super) login: Option<(&'a str, &'a Secret)>,
+    /// How this side calls itself; by its address if nobody says.
+    pub(super) hello: Option<&'a str>,
+}
+
+/// What goes on the envelope.
+pub(super) struct Envelope {
+    pub(super) from: String,
+    pub(super) to: Vec<String>,
+    /// An address needs SMTPUTF8.
+    pub(super) international: bool,
+    /// The length of the message.
+    pub(super) size: u64,
+}
+
+/// What the server said it can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Abilities {
+    starttls: bool,
+    /// Mechanisms in capitals.
+    auth: Vec<String>,
+    /// The most bytes of a message, where it says so.
+    size: Option<u64>,
+    smtputf8: bool,
+}
+
+impl Abilities {
+    fn of(reply: &Reply) -> Self {
+        let mut all = Self::default();
+        // The first line is the greeting.
+        for line in reply.lines.iter().skip(1) {
+            let line = line.to_ascii_uppercase();
+            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
+            match words.next() {
+                Some("STARTTLS") => all.starttls = true,
+                Some("AUTH") => all.auth.extend(words.map(str::to_owned)),
+                // 0 says that there is no limit (RFC 1870).
+                Some("SIZE") => {
+                    all.size = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+                }
+                Some("SMTPUTF8") => all.smtputf8 = true,
+                _ => {}
+            }
+        }
+        all
+    }
+}
+
+/// An answer of the server's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reply {
+    code: u16,
+    lines: Vec<String>,
+}
+
+impl Reply {
+    fn is_positive(&self) -> bool {
+        self.code / 100 == 2
+    }
+
+    /// `550 5.1.1 No such user.`, on one line.
+    fn words(&self) -> String {
+        let all = format!("{} {}", self.code, self.lines.join(" "));
+        let mut words: String = all.trim().chars().take(QUOTED).collect();
+        if !words.ends_with(['.', '!', '?']) {
+            words.push('.');
+        }
+        words
+    }
+
+    /// The error that begins with `sentence`; a code of 4xx may pass.
+    fn error(&self, sentence: String) -> Error {
+        let error = Error::vendor(format!("{sentence}: {}", self.words()));
+        if self.code / 100 == 4 { error.retry_later() } else { error }
+    }
+}
+
+/// A conversation in which nothing is under way.
+pub(super) struct Session {
+    host: String,
+    wire: Box<dyn Wire>,
+    /// Read and not used yet.
+    read: Vec<u8>,
+    abilities: Abilities,
+    stop: Stop,
+    idle: Duration,
+    redact: Redactor,
+}
+
+impl Session {
+    /// Connects, encrypts and logs in.
+    pub(super) async fn open(http: &Http, stop: &Stop, server: Server<'_>) -> Result<Self> {
+        let Server { host, port, encryption, login, hello } = server;
+        let stream = http.connect("smtp", host, port).await?;
+        let own = stream.local_addr().map(|own| address_literal(own.ip()));
+        let hello = hello.map_or_else(|| own.unwrap_or_else(|_| "localhost".into()), str::to_owned);
+        let wire: Box<dyn Wire> = match encryption {
+            Encryption::Tls => Box::new(http.secure(stream, host).await?),
+            Encryption::StartTls | Encryption::None => Box::new(stream),
+        };
+        let secrets = login
+            .map(|(user, password)| [password.expose().to_owned(), plain_login(user, password)]);
+        let mut session = Self {
+            host: host.to_owned(),
+            wire,
+            read: Vec::new(),
+            abilities: Abilities::default(),
+            stop: stop.clone(),
+            idle: http.idle_timeout(),
+            redact: Redactor::new(secrets.into_iter().flatten()),
+        };
+        let greeting = session.reply(session.idle).await?;
+        if !greeting.is_positive() {
+            return Err(greeting.error(format!("{host} takes no mail from this hub")));
+        }
+        session.hello(&hello).await?;
+        if encryption == Encryption::StartTls {
+            session = session.start_tls(http).await?;
+            session.hello(&hello).await?;
+        }
+        if let Some((user, password)) = login {
+            session.log_in(user, password).await?;
+        }
+        Ok(session)
+    }
+
+    async fn hello(&mut self, hello: &str) -> Result<()> {
+        let reply = self.command(&format!("EHLO {hello}")).await?;
+        if reply.is_positive() {
+            self.abilities = Abilities::of(&reply);
+            return Ok(());
+        }
+        // Servers from before 1995.
+        let reply = self.command(&format!("HELO {hello}")).await?;
+        if reply.is_positive() {
+            return Ok(());
+        }
+        Err(reply.error(format!("{} refuses this hub, which calls itself {hello}", self.host)))
+    }
+
+    async fn start_tls(mut self, http: &Http) -> Result<Self> {
+        let host = self.host.clone();
+        if !self.abilities.starttls {
+            return Err(Error::settings(format!(
+                "{host} offers no STARTTLS on this port, and nothing is sent without encryption. \
+                 Choose another port, or another answer to \"Encryption\"."
+            )));
+        }
+        let reply = self.command("STARTTLS").await?;
+        if !reply.is_positive() {
+            return Err(reply.error(format!("{host} refuses to encrypt the connection")));
+        }
+        // Whoever is on the way could have put in what would then pass for encrypted.
+        if !self.read.is_empty() {
+            return Err(Error::vendor(format!(
+                "{host} sent more than its answer before the connection was encrypted. Somebody \
+                 may be tampering with the connection."
+            )));
+        }
+        self.wire = Box::new(http.secure(self.wire, &host).await?);
+        self.abilities = Abilities::default();
+        Ok(self)
+    }
+
+    async fn log_in(&mut self, user: &str, password: &Secret) -> Result<()> {
+        let offered = |name: &str| self.abilities.auth.iter().any(|one| one == name);
+        let reply = if offered("PLAIN") {
+            let all = plain_login(user, password);
+            self.command(&format!("AUTH PLAIN {all}")).await?
+        } else if offered("LOGIN") {
+            let encode = |text: &str| base64_simd::STANDARD.encode_to_string(text.as_bytes());
+            let mut reply = self.command("AUTH LOGIN").await?;
+            for answer in [encode(user), encode(password.expose())] {
+                if reply.code == 334 {
+                    reply = self.command(&answer).await?;
+                }
+            }
+            reply
+        } else {
+            let offered = match self.abilities.auth.as_slice() {
+                [] => "no login at all".to_owned(),
+                some => format!("only {}", some.join(", ")),
+            };
+            return Err(Error::settings(format!(
+                "{} offers {offered}, and this hub logs in by PLAIN or LOGIN. Leave the user name \
+                 empty if the server needs no login.",
+                self.host
+            )));
+        };
+        let sentence = format!("{} refused the login of {user}", self.host);
+        match reply.code {
+            235 => Ok(()),
+            400..500 => Err(reply.error(sentence)),
+            _ => Err(Error::settings(format!(
+                "{sentence}: {} Check user name and password in the settings.",
+                reply.words()
+            ))),
+        }
+    }
+
+    /// Sends one message. The connection is good for another one afterwards, unless the error is
+    /// about the connection.
+    ///
+    /// Gives the server's words, which usually name the message in its queue.
+    pub(super) async fn send(
+        &mut self,
+        envelope: &Envelope,
+        message: ByteStream,
+    ) -> Result<String> {
+        let begun = self.begin(envelope).await;
+        if let Err(fault) = begun {
+            if fault.is_refusal {
+                // Not more than a courtesy: whatever comes of it, the message was refused.
+                let _ = self.command("RSET").await;
+            }
+            return Err(fault.error);
+        }
+        let ended = self.data(message).await?;
+        // From here on the server may have the message.
+        let reply = match ended {
+            true => self.reply(self.idle * PATIENCE_AFTER_DOT).await,
+            false => Err(self.broke_off("the end of the message was sent")),
+        }
+        .map_err(|fault| self.may_have_arrived(fault))?;
+        match reply.code {
+            200..300 => Ok(reply.words()),
+            552 => Err(Error::form(
+                "attach",
+                format!("{} takes no message of this size: {}", self.host, reply.words()),
+            )),
+            _ => Err(reply.error(format!("{} refused the message", self.host))),
+        }
+    }
+
+    /// Says goodbye. The message was confirmed before, so nothing depends on it.
+    pub(super) async fn close(mut self) {
+        if self.command("QUIT").await.is_ok() {
+            let _ = self.wire.shutdown().await;
+        }
+    }
+
+    /// Everything up to the server's leave to send the message.
+    async fn begin(&mut self, envelope: &Envelope) -> Result<(), Begun> {
+        let Envelope { from, to, international, size } = envelope;
+        let host = self.host.clone();
+        if let Some(most) = self.abilities.size.filter(|most| size > most) {
+            return Err(Begun::refused(Error::form(
+                "attach",
+                format!(
+                    "The message has {} and {host} takes at most {}. Send less data, attach a zip \
+                     archive, or have larger files linked.",
+                    byte_count(*size),
+                    byte_count(most)
+                ),
+            )));
+        }
+        if *international && !self.abilities.smtputf8 {
+            return Err(Begun::refused(Error::form(
+                "to",
+                format!("{host} takes no addresses with letters beyond ASCII before the @."),
+            )));
+        }
+        let mut command = format!("MAIL FROM:<{from}>");
+        if self.abilities.size.is_some() {
+            command.push_str(&format!(" SIZE={size}"));
+        }
+        if *international {
+            command.push_str(" SMTPUTF8");
+        }
+        let reply = self.command(&command).await?;
+        match reply.code {
+            200..300 => {}
+            530 => {
+                return Err(Begun::refused(Error::settings(format!(
+                    "{host} takes mail only after a login or over an encrypted connection: {} Check \
+                     the settings.",
+                    reply.words()
+                ))));
+            }
+            _ => {
+                let sentence = format!("{host} does not take {from} as the sender");
+                return Err(Begun::refused(reply.error(sentence)));
+            }
+        }
+        self.recipients(to).await?;
+        let reply = self.command("DATA").await?;
+        if reply.code != 354 {
+            return Err(Begun::refused(reply.error(format!("{host} does not take the message"))));
+        }
+        Ok(())
+    }
+
+    /// Names every recipient. If one is refused nobody gets the message: a user who sends it again
+    /// must not send it twice to the others.
+    async fn recipients(&mut self, to: &[String]) -> Result<(), Begun> {
+        let (mut refused, mut passing) = (Vec::new(), true);
+        for recipient in to {
+            let reply = self.command(&format!("RCPT TO:<{recipient}>")).await?;
+            if !reply.is_positive() {
+                passing &= reply.code / 100 == 4;
+                refused.push(format!("{recipient} ({})", reply.words()));
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let shown = refused.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let more = match refused.len() {
+            0..=5 => String::new(),
+            all => format!(" and {} more", all - 5),
+        };
+        let sentence = format!(
+            "{} refused {shown}{more}, so that the message was sent to nobody. Correct or remove \
+             the address.",
+            self.host
+        );
+        Err(Begun::refused(match passing {
+            true => Error::vendor(sentence).retry_later(),
+            false => Error::form("to", sentence),
+        }))
+    }
+
+    /// Sends the message and its end. Whether the end was written, at least as far as is known.
+    async fn data(&mut self, mut message: ByteStream) -> Result<bool> {
+        let mut stuffer = Stuffer::default();
+        while let Some(chunk) = message.next().await {
+            // Looker's or the hub's own fault: the connection ends without the dot.
+            for piece in stuffer.push(chunk?) {
+                if let Err(fault) = self.write(&piece).await {
+                    return Err(self.last_words(fault).await);
+                }
+            }
+            self.still_listens().await?;
+        }
+        Ok(self.write(stuffer.end()).await.is_ok())
+    }
+
+    /// Fails if the server spoke or closed although it was not its turn: without the dot it has no
+    /// message, so that this is the last moment at which that is certain.
+    async fn still_listens(&mut self) -> Result<()> {
+        let mut space = [0; 256];
+        let mut buffer = ReadBuf::new(&mut space);
+        // Asked, not waited for.
+        let heard = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.wire).poll_read(cx, &mut buffer)));
+        match heard.await {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                Err(self.broke_off("the message was on its way"))
+            }
+            Poll::Ready(Ok(())) => {
+                self.read.extend_from_slice(buffer.filled());
+                let fault = self.broke_off("the message was on its way");
+                Err(self.last_words(fault).await)
+            }
+            Poll::Ready(Err(fault)) => Err(self.broken(&fault)),
+        }
+    }
+
+    /// A server that refuses in the middle says why, and closes.
+    async fn last_words(&mut self, fault: Error) -> Error {
+        if self.stop.reason().is_some() {
+            return fault;
+        }
+        match self.reply(self.idle).await {
+            Ok(reply) if !reply.is_positive() => {
+                reply.error(format!("{} refused the message in its middle", self.host))
+            }
+            _ => fault,
+        }
+    }
+
+    async fn command(&mut self, line: &str) -> Result<Reply> {
+        // Nothing that is written here comes with a line end of its own; if it did it would be a
+        // second command.
+        if line.contains(['\r', '\n']) {
+            return Err(Error::settings("A setting holds a line break where none may stand."));
+        }
+        self.write(format!("{line}\r\n").as_bytes()).await?;
+        self.reply(self.idle).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        for piece in bytes.chunks(PIECE) {
+            let write = async {
+                self.wire.write_all(piece).await?;
+                // TLS keeps what it did not get rid of.
+                self.wire.flush().await
+            };
+            let written = self.stop.unless_stopped(timeout(self.idle, write)).await?;
+            written.map_err(|_| self.silent(self.idle))?.map_err(|fault| self.broken(&fault))?;
+        }
+        Ok(())
+    }
+
+    /// Reads one reply: lines of `250-…`, then one of `250 …`.
+    async fn reply(&mut self, patience: Duration) -> Result<Reply> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line(patience).await?;
+            let code = line.get(..3).and_then(|code| code.parse().ok());
+            let (Some(code @ 200..600), more) = (code, line.get(3..4)) else {
+                return Err(self.nonsense());
+            };
+            let text = line.get(4..).unwrap_or_default();
+            lines.push(self.redact.clean(text.trim()).into_owned());
+            match more {
+                Some("-") if lines.len() < MOST_LINES => {}
+                Some(" ") | None => return Ok(Reply { code, lines }),
+                _ => return Err(self.nonsense()),
+            }
+        }
+    }
+
+    async fn line(&mut self, patience: Duration) -> Result<String> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                let text = String::from_utf8_lossy(&line);
+                // What could make a sentence look like another one.
+                return Ok(text.trim_end().chars().filter(|c| !c.is_control()).collect());
+            }
+            if self.read.len() > LONGEST_LINE {
+                return Err(self.nonsense());
+            }
+            let mut buffer = [0; 1024];
+            let read = self.stop.unless_stopped(timeout(patience, self.wire.read(&mut buffer)));
+            let read = read.await?.map_err(|_| self.silent(patience))?;
+            match read.map_err(|fault| self.broken(&fault))? {
+                0 => return Err(self.broke_off("an answer was due")),
+                read => self.read.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+
+    fn silent(&self, limit: Duration) -> Error {
+        Error::vendor(format!(
+            "{} neither took nor sent a byte for {} s, so the connection was given up. Try again \
+             later.",
+            self.host,
+            limit.as_secs()
+        ))
+        .retry_later()
+    }
+
+    fn broken(&self, fault: &io::Error) -> Error {
+        self.broke_off("the message was on its way").cause(fault.to_string())
+    }
+
+    fn broke_off(&self, when: &str) -> Error {
+        let text = format!("{} closed the connection while {when}. Try again later.", self.host);
+        Error::vendor(text).retry_later()
+    }
+
+    fn nonsense(&self) -> Error {
+        Error::vendor(format!(
+            "{} answered something that is not SMTP. Check host, port and encryption in the \
+             settings: a port for TLS does not answer without it, and the other way round.",
+            self.host
+        ))
+    }
+
+    fn may_have_arrived(&self, fault: Error) -> Error {
+        fault
+            .context(format!(
+                "The message may have arrived at {}: ask a recipient before you send it again",
+                self.host
+            ))
+            .may_have_arrived()
+    }
+}
+
+/// Why a message was not begun.
+struct Begun {
+    error: Error,
+    /// The server's own no: the connection stays good.
+    is_refusal: bool,
+}
+
+impl Begun {
+    fn refused(error: Error) -> Self {
+        Self { error, is_refusal: true }
+    }
+}
+
+impl From<Error> for Begun {
+    fn from(error: Error) -> Self {
+        Self { error, is_refusal: false }
+    }
+}
+
+/// RFC 4616.
+fn plain_login(user: &str, password: &Secret) -> String {
+    base64_simd::STANDARD.encode_to_string(format!("\0{user}\0{}", password.expose()).as_bytes())
+}
+
+/// How a client without a name calls itself (RFC 5321, 4.1.3).
+fn address_literal(own: IpAddr) -> String {
+    match own {
+        IpAddr::V4(own) => format!("[{own}]"),
+        IpAddr::V6(own) => format!("[IPv6:{own}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abilities_are_read_from_the_servers_list() {
+        let lines =
+            ["mail.example hi", "size 35882577", "AUTH=LOGIN plain", "STARTTLS", "SMTPUTF8"];
+        let reply = Reply { code: 250, lines: lines.map(str::to_owned).into() };
+        let all = Abilities::of(&reply);
+        assert_eq!(all.auth, ["LOGIN", "PLAIN"]);
+        assert_eq!((all.size, all.starttls, all.smtputf8), (Some(35_882_577), true, true));
+        let none = Reply { code: 250, lines: vec!["STARTTLS".into(), "SIZE 0".into()] };
+        assert_eq!(Abilities::of(&none), Abilities::default());
+    }
+
+    #[test]
+    fn without_a_name_the_address_is_given() {
+        assert_eq!(address_literal("10.0.0.7".parse().unwrap()), "[10.0.0.7]");
+        assert_eq!(address_literal("::1".parse().unwrap()), "[IPv6:::1]");
+    }
+}
