@@ -5,6 +5,7 @@
 SERVERS=$PWD/target/servers
 MOTO_VERSION=5.2.5
 AZURITE_VERSION=3.35.0
+AIOSMTPD_VERSION=1.4.6
 
 servers_install() {
   mkdir -p "$SERVERS"
@@ -17,6 +18,10 @@ servers_install() {
   if [ ! -x "$SERVERS/moto/bin/moto_server" ]; then
     python3 -m venv "$SERVERS/moto"
     "$SERVERS/moto/bin/pip" install -q --disable-pip-version-check "moto[server,s3]==$MOTO_VERSION"
+  fi
+  if [ ! -x "$SERVERS/aiosmtpd/bin/python" ]; then
+    python3 -m venv "$SERVERS/aiosmtpd"
+    "$SERVERS/aiosmtpd/bin/pip" install -q --disable-pip-version-check "aiosmtpd==$AIOSMTPD_VERSION"
   fi
   if [ ! -x "$SERVERS/azurite/node_modules/.bin/azurite-blob" ]; then
     mkdir -p "$SERVERS/azurite"
@@ -36,6 +41,7 @@ servers_start() {
   servers_wait moto "$moto"
   servers_wait azurite "$azurite"
   servers_wait sshd "$sshd"
+  servers_smtp "$(servers_port)"
   export BEHAVIOUR_MOTO=http://127.0.0.1:$moto BEHAVIOUR_AZURITE=http://127.0.0.1:$azurite
 }
 
@@ -68,6 +74,17 @@ Subsystem sftp internal-sftp
 CONFIG
   servers_run sshd /usr/sbin/sshd -D -e -f "$dir/config"
   export BEHAVIOUR_SSHD=127.0.0.1:$port BEHAVIOUR_SSHD_DIR=$dir BEHAVIOUR_SSHD_USER=$user
+}
+
+# aiosmtpd with STARTTLS and a login. It writes what it gets to a folder.
+servers_smtp() {
+  local port=$1 pki=crates/sendoff-destinations/src/smtp_email/pki mail
+  rm -rf "$SERVERS"/mail.*
+  mail=$(mktemp -d "$SERVERS/mail.XXXXXX")
+  servers_run aiosmtpd "$SERVERS/aiosmtpd/bin/python" scripts/smtp_server.py "$port" \
+    "$mail" "$pki/server.pem" "$pki/server.key.pem"
+  servers_wait aiosmtpd "$port"
+  export BEHAVIOUR_AIOSMTPD=127.0.0.1:$port BEHAVIOUR_AIOSMTPD_DIR=$mail
 }
 
 servers_run() {

@@ -2,6 +2,7 @@
 //!
 //! `scripts/test` starts them and sets `BEHAVIOUR_REQUIRE_REAL`: then a missing one is a failure.
 
+mod aiosmtpd;
 mod azurite;
 mod moto;
 mod server;
@@ -17,6 +18,7 @@ use sendoff_destinations::fakes;
 type Server = (&'static str, &'static str, fn() -> Option<Arc<dyn Fake>>);
 
 const SERVERS: &[Server] = &[
+    ("aiosmtpd", "smtp_email", aiosmtpd::aiosmtpd),
     ("moto", "amazon_s3", moto::moto),
     ("azurite", "azure_storage", azurite::azurite),
     ("openssh", "sftp", sshd::sshd),
