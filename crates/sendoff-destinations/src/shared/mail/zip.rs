@@ -128,7 +128,7 @@ impl Entry<'_> {
 fn dos_time(at: &Zoned) -> (u16, u16) {
     let part = |value: i8| u16::from(value.unsigned_abs());
     let years = u16::try_from(at.year() - 1980).unwrap_or(0).min(127);
-    let time = part(at.hour()) << 11 | part(at.minute()) << 5 | part(at.second()) / 2;
+    let time = part(at.hour()) << 11 | part(at.minute()) << 5 | (part(at.second()) / 2);
     (time, years << 9 | part(at.month()) << 5 | part(at.day()))
 }
 
