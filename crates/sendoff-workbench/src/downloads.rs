@@ -15,22 +15,23 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Frame;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use sendoff_protocol::Format;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::exchange::Exchange;
+use crate::faults::{DownloadFaults, HUNG_UP, Instead};
 use crate::looker::headers_shown;
+use crate::progress::{Meter, Stage};
 use crate::request::{Record, Source};
 
 /// How long a URL is valid. **A**
 const LIFETIME: Duration = Duration::from_secs(3_600);
 
-/// A listener that serves each result once. It stops when it is dropped.
+/// One-time URLs below a base. Those of [`Downloads::listen`] are served until it is dropped.
 pub struct Downloads {
-    address: SocketAddr,
+    base: String,
     offers: Arc<Offers>,
     _server: JoinSet<()>,
 }
@@ -42,6 +43,8 @@ struct Offer {
     since: Instant,
     /// Taken by the first GET.
     source: Option<Source>,
+    faults: DownloadFaults,
+    meter: Option<Meter>,
     /// Every GET, the refused ones too.
     taken: Vec<Taken>,
 }
@@ -60,11 +63,17 @@ impl Downloads {
     /// The system's, when no port can be had.
     pub async fn listen() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
+        let address: SocketAddr = listener.local_addr()?;
         let offers = Arc::<Offers>::default();
         let mut server = JoinSet::new();
         server.spawn(accept(listener, Arc::clone(&offers)));
-        Ok(Self { address, offers, _server: server })
+        Ok(Self { base: format!("http://{address}"), offers, _server: server })
+    }
+
+    /// URLs below this base, which somebody else serves with [`Downloads::respond`].
+    pub(crate) fn at(base: &str) -> Self {
+        let base = base.trim_end_matches('/').to_owned();
+        Self { base, offers: Arc::default(), _server: JoinSet::new() }
     }
 
     /// Offers a result and says where.
@@ -72,11 +81,32 @@ impl Downloads {
     /// # Errors
     /// The system's, when it gives no random bytes for the URL.
     pub fn offer(&self, format: Format, source: Source) -> io::Result<String> {
+        self.offer_with(format, source, DownloadFaults::default(), None)
+    }
+
+    pub(crate) fn offer_with(
+        &self,
+        format: Format,
+        source: Source,
+        faults: DownloadFaults,
+        meter: Option<Meter>,
+    ) -> io::Result<String> {
         let token = token()?;
-        let offer =
-            Offer { format, since: Instant::now(), source: Some(source), taken: Vec::new() };
+        let offer = Offer {
+            format,
+            since: Instant::now(),
+            source: Some(source),
+            faults,
+            meter,
+            taken: Vec::new(),
+        };
         locked(&self.offers).insert(token.clone(), offer);
-        Ok(format!("http://{}/downloads/{token}", self.address))
+        Ok(format!("{}/downloads/{token}", self.base))
+    }
+
+    /// Answers a hub's request for one of the URLs.
+    pub(crate) fn respond<B>(&self, request: &Request<B>) -> Response<DownloadBody> {
+        answer(&self.offers, request)
     }
 
     /// Withdraws the URL and gives the requests that were made for it.
@@ -93,7 +123,7 @@ impl Downloads {
 }
 
 /// 40 characters, as Looker's have.
-fn token() -> io::Result<String> {
+pub(crate) fn token() -> io::Result<String> {
     let mut random = [0; 20];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -130,32 +160,54 @@ async fn serve(socket: TcpStream, offers: Arc<Offers>) {
         .await;
 }
 
-fn answer(offers: &Offers, request: &Request<Incoming>) -> Response<DownloadBody> {
+/// So many requests for one URL are kept.
+const TAKEN_AT_MOST: usize = 16;
+/// What a hub may meet that does not look at the status: a page for a person.
+const PAGE: &str = "<!DOCTYPE html><title>Log in</title><p>Log in to Looker to go on.</p>";
+
+fn answer<B>(offers: &Offers, request: &Request<B>) -> Response<DownloadBody> {
     let record = Record::default();
     let started = Instant::now();
     let mut offers = locked(offers);
     let offer = request.uri().path().strip_prefix("/downloads/").and_then(|t| offers.get_mut(t));
-    let mut response = Response::new(DownloadBody { source: None, record: record.clone() });
-    match offer {
-        Some(offer) => {
-            let valid = request.method() == Method::GET && offer.since.elapsed() < LIFETIME;
-            match offer.source.take_if(|_| valid) {
-                Some(source) => {
-                    let media_type = header::HeaderValue::from_static(offer.format.media_type());
-                    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-                    response.body_mut().source = Some(source);
-                }
-                None => *response.status_mut() = StatusCode::NOT_FOUND,
-            }
-            let exchange = exchange(request, &response);
-            offer.taken.push(Taken { exchange, record, started });
+    let mut response = Response::new(DownloadBody::nothing(record.clone()));
+    let Some(offer) = offer else {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    };
+    let valid = request.method() == Method::GET && offer.since.elapsed() < LIFETIME;
+    let media_type = match (offer.faults.instead, offer.source.take_if(|_| valid)) {
+        (Some(Instead::Page), _) => {
+            response.body_mut().source = Some(Source::from(PAGE));
+            "text/html"
         }
-        None => *response.status_mut() = StatusCode::NOT_FOUND,
+        (Some(Instead::Fails), _) => {
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            "text/plain"
+        }
+        (Some(Instead::Expired), _) | (None, None) => {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            "text/plain"
+        }
+        (None, Some(source)) => {
+            let body = response.body_mut();
+            body.source = Some(source);
+            body.ends = offer.faults.ends;
+            body.meter.clone_from(&offer.meter);
+            offer.format.media_type()
+        }
+    };
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+    if offer.taken.len() < TAKEN_AT_MOST {
+        let exchange = exchange(request, &response);
+        offer.taken.push(Taken { exchange, record, started });
     }
     response
 }
 
-fn exchange(request: &Request<Incoming>, response: &Response<DownloadBody>) -> Exchange {
+fn exchange<B>(request: &Request<B>, response: &Response<DownloadBody>) -> Exchange {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     Exchange {
         method: request.method().to_string(),
@@ -167,9 +219,34 @@ fn exchange(request: &Request<Incoming>, response: &Response<DownloadBody>) -> E
     }
 }
 
-struct DownloadBody {
+pub(crate) struct DownloadBody {
     source: Option<Source>,
     record: Record,
+    meter: Option<Meter>,
+    /// So many bytes from now it ends, and whether it breaks there.
+    ends: Option<(u64, bool)>,
+    /// What was written before it breaks has had its chance to leave.
+    flushed: bool,
+}
+
+impl DownloadBody {
+    fn nothing(record: Record) -> Self {
+        Self { source: None, record, meter: None, ends: None, flushed: false }
+    }
+
+    /// The piece, or its start where the download is cut.
+    fn counted(&mut self, mut piece: Bytes) -> Bytes {
+        if let Some((left, _)) = &mut self.ends {
+            piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= piece.len() as u64;
+        }
+        self.record.add(piece.len(), &piece);
+        if let Some(meter) = &self.meter {
+            meter.change(|progress| progress.fetched += piece.len() as u64);
+            meter.stage(Stage::Sending);
+        }
+        piece
+    }
 }
 
 impl http_body::Body for DownloadBody {
@@ -180,12 +257,19 @@ impl http_body::Body for DownloadBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.ends {
+            Some((0, true)) if !self.flushed => {
+                self.flushed = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Some((0, true)) => return Poll::Ready(Some(Err(io::Error::other(HUNG_UP)))),
+            Some((0, false)) => return Poll::Ready(None),
+            _ => {}
+        }
         let Some(source) = self.source.as_mut() else { return Poll::Ready(None) };
         match std::task::ready!(source.poll_next_unpin(cx)) {
-            Some(Ok(chunk)) => {
-                self.record.add(chunk.len(), &chunk);
-                Poll::Ready(Some(Ok(Frame::data(chunk))))
-            }
+            Some(Ok(piece)) => Poll::Ready(Some(Ok(Frame::data(self.counted(piece))))),
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None => Poll::Ready(None),
         }

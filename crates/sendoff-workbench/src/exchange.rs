@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The first bytes of a body, and how long the whole was.
@@ -11,6 +11,16 @@ use serde_json::Value;
 pub struct Peek {
     first: Vec<u8>,
     total: u64,
+    whole: Option<Kept>,
+}
+
+/// Where more of a body is kept than its first bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The file.
+    pub path: std::path::PathBuf,
+    /// How many bytes it has; fewer than the body where the body was too long.
+    pub bytes: u64,
 }
 
 /// As much of a body is kept. A list answer with small icons fits, so that it can be shown as the
@@ -29,25 +39,73 @@ impl Peek {
         String::from_utf8_lossy(&self.first).into_owned()
     }
 
+    /// The first bytes, secrets masked.
+    pub fn start(&self) -> &[u8] {
+        &self.first
+    }
+
+    /// Whether the first bytes are all. A masked body has another length than was sent, so that
+    /// this may be false for a body that is.
+    pub fn is_whole(&self) -> bool {
+        self.first.len() < KEPT || self.first.len() as u64 == self.total
+    }
+
+    /// Where more of it is kept, if it is.
+    pub fn kept(&self) -> Option<&Kept> {
+        self.whole.as_ref()
+    }
+
+    pub(crate) fn keep(&mut self, kept: Option<Kept>) {
+        self.whole = kept;
+    }
+
+    pub(crate) fn of(first: &[u8], total: u64) -> Self {
+        let first = first[..first.len().min(KEPT)].to_vec();
+        Self { first, total, whole: None }
+    }
+
     /// How many bytes the body had.
     pub fn total(&self) -> u64 {
         self.total
     }
 }
 
+/// How a body stands in JSON.
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    bytes: u64,
+    start: std::borrow::Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    whole: Option<Kept>,
+}
+
 impl Serialize for Peek {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
-        let mut peek = serializer.serialize_struct("Peek", 2)?;
-        peek.serialize_field("bytes", &self.total)?;
-        peek.serialize_field("start", &self.text())?;
-        peek.end()
+        let start = String::from_utf8_lossy(&self.first);
+        Written { bytes: self.total, start, whole: self.whole.clone() }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Peek {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Written::deserialize(deserializer)?;
+        let first = written.start.into_owned().into_bytes();
+        Ok(Self { first, total: written.bytes, whole: written.whole })
     }
 }
 
 /// One request and its answer. Tokens and sensitive params are masked.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Exchange {
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// What it is, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<crate::Call>,
+    /// The action that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// `POST`, or `GET` for a download.
     pub method: String,
     /// The absolute URL.
@@ -63,10 +121,10 @@ pub struct Exchange {
     /// What was received.
     pub response_body: Peek,
     /// From the start to the answer's headers.
-    #[serde(serialize_with = "milliseconds")]
+    #[serde(with = "milliseconds")]
     pub until_answer: Duration,
     /// From the start to the answer's last byte.
-    #[serde(serialize_with = "milliseconds")]
+    #[serde(with = "milliseconds")]
     pub until_end: Duration,
     /// Why no whole answer came.
     pub failure: Option<String>,
@@ -76,17 +134,28 @@ pub struct Exchange {
 }
 
 /// A piece of an answer's body, as the connection gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     /// From the start of the call.
-    #[serde(serialize_with = "milliseconds")]
+    #[serde(with = "milliseconds")]
     pub at: Duration,
     /// How many bytes.
     pub bytes: usize,
 }
 
-fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64() * 1_000.0)
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_secs_f64() * 1_000.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let time = f64::deserialize(from)?;
+        Duration::try_from_secs_f64(time / 1_000.0).map_err(serde::de::Error::custom)
+    }
 }
 
 /// Whether terminal colours are written.

@@ -19,25 +19,38 @@
 //! ```
 
 pub mod bad;
+mod bodies;
 pub mod check;
 mod dial;
 mod downloads;
 mod exchange;
+mod faults;
 mod formats;
+mod generate;
+pub mod instance;
 mod look;
 mod looker;
 mod model;
+mod progress;
+mod remarks;
 mod request;
 mod shop;
+mod verdict;
 mod warehouse;
 
+pub use bodies::KeepLimits;
 pub use downloads::Downloads;
-pub use exchange::{Exchange, Paint, Peek, Piece};
+pub use exchange::{Exchange, Kept, Paint, Peek, Piece};
+pub use faults::{Faults, NoFaults, SendFault, size};
 pub use formats::{Content, DASHBOARD_FORMATS, Grid, GridCell, GridColumn, LOOK_FORMATS};
 pub use formats::{Rendered, Rendering, RowCount};
+pub use generate::{GENERATED_FORMATS, generated};
 pub use look::Visualization;
 pub use look::{Cell, DEFAULT_LIMIT, Dashboard, DashboardFilter, Look, TableCalculation};
-pub use looker::{Answered, Fault, Looker};
+pub use looker::{Answered, Fault, Looker, StateChange};
 pub use model::{Datum, Field, FieldKind, KNOWN_TAGS, ValueFormat, unmet};
+pub use progress::{Progress, Stage};
+pub use remarks::{Place, Remark, remarks};
 pub use request::{Cargo, Delivery, Ids, Member, Source};
+pub use verdict::{Call, Heard, Severity, Verdict, looker_does};
 pub use warehouse::{DataError, DataLimits, Imported, Warehouse};

@@ -1,25 +1,34 @@
 //! The client that calls a hub as Looker does.
 
+mod answer;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, Request, Uri, header};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use sendoff_protocol::{
-    Definition, Executed, Form, INSTANCE, Listing, LookerVersion, Outcome, WEBHOOK_ID,
-    authorization,
+    Definition, Form, INSTANCE, Listing, LookerVersion, Outcome, WEBHOOK_ID, authorization,
 };
-use serde::Deserialize;
-use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::dial::Address;
 use crate::downloads::Downloads;
-use crate::exchange::{Exchange, Peek};
+use crate::exchange::{Exchange, Peek, Piece};
+use crate::faults::{Faults, HUNG_UP};
+use crate::progress::{Meter, Stage};
+use crate::remarks::{Remark, remarks};
 use crate::request::{Cargo, Delivery, MASK, RequestBody, set_download_url};
+use crate::verdict::{Call, Heard, Verdict, looker_does};
+
+pub use answer::StateChange;
 
 /// A Looker instance that knows one hub.
 pub struct Looker {
@@ -28,7 +37,44 @@ pub struct Looker {
     instance: String,
     version: LookerVersion,
     patience: Duration,
-    downloads: tokio::sync::OnceCell<Downloads>,
+    downloads: tokio::sync::OnceCell<Arc<Downloads>>,
+}
+
+/// How one call goes: what goes wrong with it, who watches it and who may stop it.
+#[derive(Default)]
+pub(crate) struct Trip {
+    pub(crate) faults: Faults,
+    pub(crate) meter: Meter,
+    /// True ends it.
+    pub(crate) stop: Option<watch::Receiver<bool>>,
+    pub(crate) keep: Option<crate::bodies::Keep>,
+}
+
+impl Trip {
+    /// Ends when the call is to be stopped.
+    async fn stopped(&mut self) -> Fault {
+        let hang_up = self.faults.hangs_up_in();
+        let late = async {
+            match hang_up {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let stopped = async {
+            let asked = match &mut self.stop {
+                Some(stop) => stop.wait_for(|stop| *stop).await.is_ok(),
+                None => false,
+            };
+            // Nobody is left who could stop it.
+            if !asked {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = late => Fault::Stopped(format!("It was {HUNG_UP} after {:?}.", hang_up.unwrap_or_default())),
+            () = stopped => Fault::Stopped("It was stopped.".to_owned()),
+        }
+    }
 }
 
 /// What a call led to, and what crossed the wire for it.
@@ -40,8 +86,12 @@ pub struct Answered<T> {
     pub exchange: Exchange,
     /// The hub's requests for the result, where it was offered by URL.
     pub downloads: Vec<Exchange>,
-    /// What Looker tolerates and a hub should mend.
-    pub remarks: Vec<String>,
+    /// What the protocol says to a line of the exchange.
+    pub remarks: Vec<Remark>,
+    /// What Looker does with the answer.
+    pub verdict: Verdict,
+    /// What becomes of the state that Looker keeps for the user and the action.
+    pub state: Option<StateChange>,
 }
 
 /// Why a call has no usable answer.
@@ -51,6 +101,10 @@ pub enum Fault {
     Url(String),
     /// No whole answer came.
     Broken(String),
+    /// No byte came for as long as Looker waits.
+    Silent(String),
+    /// It was stopped on this side.
+    Stopped(String),
     /// The hub answered another status than 2xx.
     Status(u16, String),
     /// The answer is not what the protocol says.
@@ -60,7 +114,9 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(why) | Self::Broken(why) => f.write_str(why),
+            Self::Url(why) | Self::Broken(why) | Self::Silent(why) | Self::Stopped(why) => {
+                f.write_str(why)
+            }
             Self::Status(status, text) => write!(f, "The hub answered status {status}: {text}"),
             Self::Unreadable(why) => write!(f, "The hub's answer cannot be read: {why}"),
         }
@@ -73,12 +129,12 @@ impl std::error::Error for Fault {}
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 impl Looker {
-    /// A Looker whose admin typed in this list URL. Only `http://` is spoken.
+    /// A Looker whose admin typed in this list URL, `http://` or `https://`.
     ///
     /// # Errors
-    /// The URL is not absolute or not `http`.
+    /// The URL is not absolute or neither of the two.
     pub fn new(list_url: &str) -> Result<Self, Fault> {
-        address(list_url)?;
+        Address::of(list_url).map_err(Fault::Url)?;
         Ok(Self {
             list_url: list_url.to_owned(),
             token: None,
@@ -117,41 +173,72 @@ impl Looker {
         self
     }
 
+    /// Offers results there, in place of a listener of its own.
+    pub(crate) fn offering_at(mut self, downloads: Arc<Downloads>) -> Self {
+        self.downloads = tokio::sync::OnceCell::new_with(Some(downloads));
+        self
+    }
+
     /// Lists the hub's actions.
     pub async fn list(&self) -> Answered<Listing> {
+        self.list_on(Trip::default()).await
+    }
+
+    pub(crate) async fn list_on(&self, trip: Trip) -> Answered<Listing> {
         let url = self.list_url.clone();
-        self.call(&url, RequestBody::empty(), &[]).await.map(read)
+        let called = self.call(&url, RequestBody::empty(), &[], trip).await;
+        called.finish(Call::List, "", answer::listing)
     }
 
     /// Draws the action's form, as the test does when an admin enables the action.
     ///
     /// The delivery's cargo is not sent.
-    pub async fn form(&self, action: &Definition, mut delivery: Delivery) -> Answered<Form> {
+    pub async fn form(&self, action: &Definition, delivery: Delivery) -> Answered<Form> {
+        self.form_on(Call::Form, action, delivery, Trip::default()).await
+    }
+
+    pub(crate) async fn form_on(
+        &self,
+        call: Call,
+        action: &Definition,
+        mut delivery: Delivery,
+        trip: Trip,
+    ) -> Answered<Form> {
         let Some(url) = &action.form_url else {
             let why = format!("The action `{}` has no form URL.", action.name);
-            return Answered::fault(Fault::Url(why));
+            return Answered::fault(Fault::Url(why), call, &action.name);
         };
         delivery.cargo = Cargo::None;
         let (masked, values) = secrets(action, &delivery);
-        let body = delivery.into_body(&masked);
-        self.call(url, body, &values).await.map(read)
+        let body = delivery.into_body(&masked, None);
+        let called = self.call(url, body, &values, trip).await;
+        called.finish(call, &action.name, answer::form)
     }
 
     /// Sends the delivery, and serves its download URL if it has one.
     ///
     /// An answer 2xx with an empty body, or without the `looker` member, counts as a success, as
     /// it does for Looker. **C**
-    pub async fn execute(&self, action: &Definition, mut delivery: Delivery) -> Answered<Outcome> {
+    pub async fn execute(&self, action: &Definition, delivery: Delivery) -> Answered<Outcome> {
+        self.execute_on(action, delivery, Trip::default()).await
+    }
+
+    pub(crate) async fn execute_on(
+        &self,
+        action: &Definition,
+        mut delivery: Delivery,
+        trip: Trip,
+    ) -> Answered<Outcome> {
         let (masked, values) = secrets(action, &delivery);
         let offered = match std::mem::replace(&mut delivery.cargo, Cargo::None) {
-            Cargo::Url { format, source } => match self.offer(format, source).await {
+            Cargo::Url { format, source } => match self.offer(format, source, &trip).await {
                 Ok((downloads, url)) => {
                     set_download_url(&mut delivery.plan, url.clone());
                     Some((downloads, url))
                 }
                 Err(error) => {
                     let why = format!("No download URL can be offered: {error}.");
-                    return Answered::fault(Fault::Broken(why));
+                    return Answered::fault(Fault::Broken(why), Call::Execute, &action.name);
                 }
             },
             cargo => {
@@ -159,58 +246,128 @@ impl Looker {
                 None
             }
         };
-        let called = self.call(&action.url, delivery.into_body(&masked), &values).await;
-        let mut remarks = Vec::new();
-        let mut answered = called.map(|body| outcome(body, &mut remarks));
-        answered.remarks = remarks;
+        trip.faults.apply(&mut delivery);
+        let body = delivery.into_body(&masked, trip.faults.broken());
+        let called = self.call(&action.url, body, &values, trip).await;
+        let mut answered = called.finish(Call::Execute, &action.name, answer::outcome);
         if let Some((downloads, url)) = offered {
             answered.downloads = downloads.withdraw(&url);
         }
         answered
     }
 
+    /// Sends a body as it is to any of the hub's URLs: a recorded call made again, or the exchange
+    /// of what a login gave for tokens.
+    pub(crate) async fn post_on(
+        &self,
+        call: Call,
+        name: &str,
+        url: &str,
+        body: RequestBody,
+        secrets: &[String],
+        trip: Trip,
+    ) -> Answered<Vec<u8>> {
+        let called = self.call(url, body, secrets, trip).await;
+        called.finish(call, name, |body, _| Ok(body))
+    }
+
     async fn offer(
         &self,
         format: sendoff_protocol::Format,
         source: crate::Source,
+        trip: &Trip,
     ) -> io::Result<(&Downloads, String)> {
-        let downloads = self.downloads.get_or_try_init(Downloads::listen).await?;
-        let url = downloads.offer(format, source)?;
+        let own = || async { Downloads::listen().await.map(Arc::new) };
+        let downloads = self.downloads.get_or_try_init(own).await?;
+        let meter = Some(trip.meter.clone());
+        let url = downloads.offer_with(format, source, trip.faults.download(), meter)?;
         Ok((downloads, url))
     }
 
-    async fn call(&self, url: &str, body: RequestBody, secrets: &[String]) -> Answered<Vec<u8>> {
-        let mut exchange =
-            Exchange { method: "POST".into(), url: url.to_owned(), ..Exchange::default() };
+    async fn call(
+        &self,
+        url: &str,
+        body: RequestBody,
+        secrets: &[String],
+        mut trip: Trip,
+    ) -> Called {
+        let mut exchange = Exchange {
+            method: "POST".into(),
+            url: url.to_owned(),
+            started: jiff::Timestamp::now(),
+            ..Exchange::default()
+        };
+        let meter = trip.meter.clone();
+        let faults = std::mem::take(&mut trip.faults);
+        let (body, kept) = match trip.keep.take() {
+            Some(keep) => {
+                let (body, kept) = keep.tee(body);
+                (body, Some(kept))
+            }
+            None => (body, None),
+        };
+        let at_newline = faults.hangs_up_at_newline();
+        let counting = meter.clone();
+        let body = body.changed(|writing| counted(faults.spoil(writing), counting));
+        trip.faults = faults;
         let record = body.record();
         let started = Instant::now();
-        let answer = self.exchange(&mut exchange, body, secrets, started).await;
+        let mut heard = Vec::new();
+        let result = {
+            let exchanging = self.exchange(
+                &mut exchange,
+                body,
+                secrets,
+                started,
+                &mut heard,
+                &meter,
+                at_newline,
+            );
+            tokio::select! {
+                result = exchanging => result,
+                fault = trip.stopped() => Err(fault),
+            }
+        };
+        meter.stage(Stage::Ended);
         exchange.until_end = started.elapsed();
         exchange.request_body = record.peek();
-        if let Err(Fault::Broken(why) | Fault::Url(why)) = &answer {
-            exchange.failure = Some(why.clone());
+        exchange.response_body = shown_answer(&heard, secrets);
+        if let Some(kept) = kept {
+            kept.keep(&mut exchange, &heard, secrets).await;
         }
-        Answered { answer, exchange, downloads: Vec::new(), remarks: Vec::new() }
+        let answer = match result {
+            Ok(status) if status.is_success() => Ok(heard.clone()),
+            Ok(status) => Err(Fault::Status(status.as_u16(), exchange.response_body.text())),
+            Err(fault) => {
+                exchange.failure = Some(fault.to_string());
+                Err(fault)
+            }
+        };
+        Called { answer, exchange, heard }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "one call, and all that it fills in as it goes")]
     async fn exchange(
         &self,
         exchange: &mut Exchange,
         body: RequestBody,
         secrets: &[String],
         started: Instant,
-    ) -> Result<Vec<u8>, Fault> {
-        let (uri, authority) = address(&exchange.url)?;
+        whole: &mut Vec<u8>,
+        meter: &Meter,
+        at_newline: bool,
+    ) -> Result<http::StatusCode, Fault> {
+        let (address, uri) = Address::of(&exchange.url).map_err(Fault::Url)?;
+        let authority = format!("{}:{}", address.host, address.port);
         let request = self.request(&uri, body)?;
         exchange.request_headers = headers_shown(request.headers(), secrets);
         exchange.request_headers.extend(framing(&request));
         let broken = |what: &str, error: &dyn fmt::Display| {
             Fault::Broken(format!("{what} {authority}: {error}."))
         };
-        #[allow(clippy::disallowed_methods, reason = "whoever tries a hub names its address")]
-        let socket = TcpStream::connect(&authority)
-            .await
-            .map_err(|error| broken("No connection to", &error))?;
+        let socket = address.connect().await;
+        let socket = socket.map_err(|error| broken("No connection to", &error))?;
+        meter.stage(Stage::Sending);
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket))
             .await
             .map_err(|error| broken("No HTTP with", &error))?;
@@ -218,41 +375,57 @@ impl Looker {
         let mut driver = JoinSet::new();
         driver.spawn(connection);
         let silent =
-            || Fault::Broken(format!("No byte came from {authority} for {:?}.", self.patience));
-        let response = tokio::time::timeout(self.patience, sender.send_request(request))
-            .await
-            .map_err(|_| silent())?
-            .map_err(|error| broken("No answer from", &because(&error)))?;
+            || Fault::Silent(format!("No byte came from {authority} for {:?}.", self.patience));
+        let response =
+            self.answer(sender.send_request(request), meter).await.ok_or_else(silent)?.map_err(
+                |error| match hung_up(&error) {
+                    true => Fault::Stopped(format!("It was {HUNG_UP} while it was sent.")),
+                    false => broken("No answer from", &because(&error)),
+                },
+            )?;
         exchange.until_answer = started.elapsed();
         exchange.status = Some(response.status().as_u16());
         exchange.response_headers = headers_shown(response.headers(), secrets);
         let status = response.status();
-        let mut body = response.into_body();
-        let mut whole = Vec::new();
-        let mut failure = None;
+        let mut body: Incoming = response.into_body();
         loop {
             match tokio::time::timeout(self.patience, body.frame()).await {
-                Err(_) => failure = Some(silent()),
-                Ok(None) => break,
+                Err(_) => return Err(silent()),
+                Ok(None) => return Ok(status),
                 Ok(Some(Err(error))) => {
-                    failure = Some(broken("The answer broke off, from", &because(&error)));
+                    return Err(broken("The answer broke off, from", &because(&error)));
                 }
                 Ok(Some(Ok(frame))) => {
-                    whole.extend(frame.into_data().iter().flatten());
+                    let data = frame.into_data().unwrap_or_default();
+                    meter.heard(&data);
+                    if exchange.pieces.len() < PIECES && !data.is_empty() {
+                        exchange.pieces.push(Piece { at: started.elapsed(), bytes: data.len() });
+                    }
+                    whole.extend_from_slice(&data);
+                    if at_newline && whole.first() == Some(&b'\n') {
+                        return Err(Fault::Stopped(format!("It was {HUNG_UP} at the newline.")));
+                    }
                     if whole.len() > LONGEST_ANSWER {
-                        failure = Some(Fault::Broken("The answer is over 16 MiB.".into()));
+                        return Err(Fault::Broken("The answer is over 16 MiB.".into()));
                     }
                 }
             }
-            if failure.is_some() {
-                break;
-            }
         }
-        exchange.response_body = shown_answer(&whole, secrets);
-        match failure {
-            Some(fault) => Err(fault),
-            None if status.is_success() => Ok(whole),
-            None => Err(Fault::Status(status.as_u16(), exchange.response_body.text())),
+    }
+
+    /// The answer's head; none when nothing moved for as long as Looker waits. A body or a download
+    /// that still flows is no silence.
+    async fn answer<T>(&self, answer: impl Future<Output = T>, meter: &Meter) -> Option<T> {
+        let mut watch = meter.watch();
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            let moved = watch.borrow_and_update().moved();
+            if let Ok(answer) = tokio::time::timeout(self.patience, &mut answer).await {
+                return Some(answer);
+            }
+            if watch.borrow_and_update().moved() == moved {
+                return None;
+            }
         }
     }
 
@@ -274,48 +447,87 @@ impl Looker {
     }
 }
 
+/// So many pieces of an answer are told.
+const PIECES: usize = 64;
+
+/// Counts what the connection takes, and tells when all was sent.
+fn counted(writing: crate::request::Writing, meter: Meter) -> crate::request::Writing {
+    use futures_util::{StreamExt, stream};
+    let ended = meter.clone();
+    let count = writing.inspect(move |next| {
+        if let Ok(written) = next {
+            meter.change(|progress| progress.sent += written.bytes.len() as u64);
+        }
+    });
+    let end = stream::once(async move { ended.stage(Stage::Waiting) });
+    Box::pin(count.chain(end.filter_map(|()| async { None })))
+}
+
+/// Whether the connection ended because it was to.
+fn hung_up(error: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.to_string() == HUNG_UP {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// What came of a call, before anybody read the answer.
+struct Called {
+    answer: Result<Vec<u8>, Fault>,
+    exchange: Exchange,
+    /// The answer's body as far as it came.
+    heard: Vec<u8>,
+}
+
+impl Called {
+    /// Reads the answer, and judges it.
+    fn finish<T>(
+        self,
+        call: Call,
+        action: &str,
+        read: impl FnOnce(Vec<u8>, &mut Option<StateChange>) -> Result<T, Fault>,
+    ) -> Answered<T> {
+        let mut state = None;
+        let answer = self.answer.and_then(|body| read(body, &mut state));
+        let heard = Heard {
+            status: self.exchange.status,
+            body: &self.heard,
+            failure: answer.as_ref().err(),
+            action,
+        };
+        let verdict = looker_does(call, heard);
+        let remarks = remarks(call, &self.exchange, heard);
+        let mut exchange = self.exchange;
+        exchange.call = Some(call);
+        exchange.action = Some(action.to_owned()).filter(|action| !action.is_empty());
+        Answered { answer, exchange, downloads: Vec::new(), remarks, verdict, state }
+    }
+}
+
 impl<T> Answered<T> {
-    fn fault(fault: Fault) -> Self {
+    /// Nothing was sent.
+    fn fault(fault: Fault, call: Call, action: &str) -> Self {
         let failure = Some(fault.to_string());
+        let heard = Heard { status: None, body: b"", failure: Some(&fault), action };
+        let verdict = looker_does(call, heard);
         Self {
             answer: Err(fault),
-            exchange: Exchange { failure, ..Exchange::default() },
+            exchange: Exchange {
+                failure,
+                call: Some(call),
+                started: jiff::Timestamp::now(),
+                ..Exchange::default()
+            },
             downloads: Vec::new(),
             remarks: Vec::new(),
+            verdict,
+            state: None,
         }
     }
-
-    fn map<U>(self, read: impl FnOnce(T) -> Result<U, Fault>) -> Answered<U> {
-        Answered {
-            answer: self.answer.and_then(read),
-            exchange: self.exchange,
-            downloads: self.downloads,
-            remarks: self.remarks,
-        }
-    }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(body: Vec<u8>) -> Result<T, Fault> {
-    serde_json::from_slice(&body).map_err(|error| Fault::Unreadable(error.to_string()))
-}
-
-/// `{"looker": …}`; a 2xx with nothing in it is a success all the same.
-fn outcome(body: Vec<u8>, remarks: &mut Vec<String>) -> Result<Outcome, Fault> {
-    if body.trim_ascii().is_empty() {
-        remarks.push("The answer is empty; Looker takes it for a success.".into());
-        return Ok(Outcome::default());
-    }
-    let value: serde_json::Value = read(body)?;
-    if value.get("looker").is_none() {
-        remarks.push(
-            "The answer has no `looker` member; Looker takes it for a success, whatever it says."
-                .into(),
-        );
-        return Ok(Outcome::default());
-    }
-    let executed: Executed =
-        serde_json::from_value(value).map_err(|error| Fault::Unreadable(error.to_string()))?;
-    Ok(executed.looker)
 }
 
 /// The names of the params that are secret, and their values.
@@ -369,20 +581,6 @@ pub(crate) fn shown_answer(body: &[u8], secrets: &[String]) -> Peek {
         peek.add(body.len(), body);
     }
     peek
-}
-
-/// The URL, and `host:port` to dial.
-pub(crate) fn address(url: &str) -> Result<(Uri, String), Fault> {
-    let refused = |why: &str| Fault::Url(format!("`{url}` cannot be called: {why}."));
-    let uri: Uri = url.parse().map_err(|_| refused("it is not a URL"))?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some(_) => return Err(refused("only http:// is spoken here")),
-        None => return Err(refused("it is not absolute")),
-    }
-    let host = uri.host().ok_or_else(|| refused("it names no host"))?;
-    let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
-    Ok((uri, authority))
 }
 
 /// hyper says "error reading a body"; the cause below it says why.

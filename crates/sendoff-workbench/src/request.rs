@@ -110,6 +110,15 @@ pub struct Delivery {
     pub order: [Member; 5],
     /// How ids are written.
     pub ids: Ids,
+    /// Whether base64 has a newline after every 60 characters, as captures have. **C**
+    pub wrapped: bool,
+    /// A member that is written twice, as JSON allows and hubs may meet: the attachment first as
+    /// null, any other twice the same.
+    pub doubled: Option<Member>,
+    /// Writes an empty `data` or `form_params` as null.
+    pub nulls: bool,
+    /// Params without a value, which Looker writes as null.
+    pub absent: Vec<String>,
 }
 
 impl Delivery {
@@ -126,6 +135,10 @@ impl Delivery {
             cargo: Cargo::None,
             order: Self::ORDER,
             ids: Ids::default(),
+            wrapped: true,
+            doubled: None,
+            nulls: false,
+            absent: Vec::new(),
         }
     }
 
@@ -188,38 +201,59 @@ impl Delivery {
         self
     }
 
-    /// The body. `masked` names the params whose values do not belong into a record.
-    pub(crate) fn into_body(self, masked: &BTreeSet<String>) -> RequestBody {
+    /// The body. `masked` names the params whose values do not belong into a record; `broken` is
+    /// the character of the base64 that is replaced by one that is none.
+    pub(crate) fn into_body(self, masked: &BTreeSet<String>, broken: Option<u64>) -> RequestBody {
         let mut parts = VecDeque::new();
-        let plan = plan_json(self.plan.as_ref(), self.ids);
         let mut cargo = Some(self.cargo);
-        for (n, member) in self.order.into_iter().enumerate() {
-            let lead = if n == 0 { '{' } else { ',' };
-            match member {
-                Member::Type => parts.push_back(Part::plain(format!(
-                    "{lead}\"type\":{}",
-                    Value::from(self.kind.as_str())
-                ))),
-                Member::ScheduledPlan => {
-                    parts.push_back(Part::plain(format!("{lead}\"scheduled_plan\":{plan}")));
-                }
-                Member::Attachment => {
-                    parts.push_back(Part::plain(format!("{lead}\"attachment\":")));
-                    parts.extend(attachment(cargo.take()));
-                }
-                Member::Data => parts.push_back(Part::Ready {
-                    bytes: format!("{lead}\"data\":{}", json!(self.params)).into(),
-                    shown: format!("{lead}\"data\":{}", json!(mask(&self.params, masked))).into(),
-                }),
-                Member::FormParams => {
-                    let answers = json!(self.answers);
-                    parts.push_back(Part::plain(format!("{lead}\"form_params\":{answers}")));
+        let plan = plan_json(self.plan.as_ref(), self.ids).to_string();
+        let data = members(&self.params, &self.absent, self.nulls);
+        let shown = members(&mask(&self.params, masked), &self.absent, self.nulls);
+        let answers = members(&self.answers, &[], self.nulls);
+        for member in self.order {
+            for round in 0..=usize::from(self.doubled == Some(member)) {
+                let lead = if parts.is_empty() { '{' } else { ',' };
+                let plain = |name: &str, value: &str| format!("{lead}\"{name}\":{value}");
+                match member {
+                    Member::Type => {
+                        let kind = Value::from(self.kind.as_str()).to_string();
+                        parts.push_back(Part::plain(plain("type", &kind)));
+                    }
+                    Member::ScheduledPlan => {
+                        parts.push_back(Part::plain(plain("scheduled_plan", &plan)));
+                    }
+                    Member::Attachment if round == 0 && self.doubled == Some(member) => {
+                        parts.push_back(Part::plain(plain("attachment", "null")));
+                    }
+                    Member::Attachment => {
+                        parts.push_back(Part::plain(plain("attachment", "")));
+                        parts.extend(attachment(cargo.take(), self.wrapped, broken));
+                    }
+                    Member::Data => parts.push_back(Part::Ready {
+                        bytes: plain("data", &data).into(),
+                        shown: plain("data", &shown).into(),
+                    }),
+                    Member::FormParams => {
+                        parts.push_back(Part::plain(plain("form_params", &answers)));
+                    }
                 }
             }
         }
         parts.push_back(Part::plain("}"));
-        RequestBody { parts, record: Record::default() }
+        RequestBody::of(Parts(parts), false)
     }
+}
+
+/// A flat object of texts, as JSON.
+fn members(members: &Members, absent: &[String], nulls: bool) -> String {
+    if members.0.is_empty() && absent.is_empty() && nulls {
+        return "null".to_owned();
+    }
+    let mut value = json!(members);
+    for name in absent.iter().filter(|name| members.get(name).is_none()) {
+        value[name.as_str()] = Value::Null;
+    }
+    value.to_string()
 }
 
 /// What stands in a record in place of a secret.
@@ -247,7 +281,7 @@ fn plan_json(plan: Option<&ScheduledPlan>, ids: Ids) -> Value {
     value
 }
 
-fn attachment(cargo: Option<Cargo>) -> Vec<Part> {
+fn attachment(cargo: Option<Cargo>, wrapped: bool, broken: Option<u64>) -> Vec<Part> {
     let Some(Cargo::Push { format, source, inline }) = cargo else {
         return vec![Part::plain("null")];
     };
@@ -261,8 +295,11 @@ fn attachment(cargo: Option<Cargo>) -> Vec<Part> {
         let data = Part::Data { source, encoding: Encoding::Verbatim };
         return vec![Part::plain(head), data, Part::plain("}")];
     }
-    let encoding =
-        if format.is_binary() { Encoding::Base64(Vec::new()) } else { Encoding::JsonString };
+    let encoding = if format.is_binary() {
+        Encoding::Base64(Base64 { rest: Vec::new(), wrapped, broken })
+    } else {
+        Encoding::JsonString
+    };
     vec![Part::plain(head + "\""), Part::Data { source, encoding }, Part::plain("\"}")]
 }
 
@@ -289,9 +326,18 @@ enum Encoding {
     Verbatim,
     /// Inside a JSON string.
     JsonString,
-    /// As base64 inside a JSON string, with a newline after every 60 characters (**C**). Holds the
-    /// bytes that do not fill a line yet.
-    Base64(Vec<u8>),
+    /// As base64 inside a JSON string.
+    Base64(Base64),
+}
+
+/// Base64 on its way.
+struct Base64 {
+    /// The bytes that do not fill a line yet.
+    rest: Vec<u8>,
+    /// With a newline after every 60 characters. **C**
+    wrapped: bool,
+    /// So many characters from now stands one that is no base64.
+    broken: Option<u64>,
 }
 
 /// 45 bytes make the 60 characters of a line.
@@ -302,11 +348,11 @@ impl Encoding {
         match self {
             Self::Verbatim => chunk,
             Self::JsonString => json_string(chunk),
-            Self::Base64(rest) => {
-                rest.extend_from_slice(&chunk);
-                let whole = rest.len() - rest.len() % LINE;
-                let lines = base64_lines(&rest[..whole]);
-                rest.drain(..whole);
+            Self::Base64(base64) => {
+                base64.rest.extend_from_slice(&chunk);
+                let whole = base64.rest.len() - base64.rest.len() % LINE;
+                let lines = base64.lines(whole);
+                base64.rest.drain(..whole);
                 lines
             }
         }
@@ -314,19 +360,47 @@ impl Encoding {
 
     fn finish(self) -> Bytes {
         match self {
-            Self::Base64(rest) => base64_lines(&rest),
+            Self::Base64(mut base64) => {
+                let mut end = Vec::from(base64.lines(base64.rest.len()));
+                // Shorter than where it was to break: it breaks at its end.
+                if base64.broken.is_some() {
+                    end.push(b'!');
+                }
+                end.into()
+            }
             Self::Verbatim | Self::JsonString => Bytes::new(),
         }
     }
 }
 
-fn base64_lines(bytes: &[u8]) -> Bytes {
-    let mut lines = String::with_capacity(bytes.len().div_ceil(LINE) * 62);
-    for line in bytes.chunks(LINE) {
-        base64_simd::STANDARD.encode_append(line, &mut lines);
-        lines.push_str("\\n");
+impl Base64 {
+    fn lines(&mut self, upto: usize) -> Bytes {
+        let bytes = &self.rest[..upto];
+        let mut lines = String::with_capacity(bytes.len().div_ceil(LINE) * 62);
+        for line in bytes.chunks(LINE) {
+            base64_simd::STANDARD.encode_append(line, &mut lines);
+            if self.wrapped {
+                lines.push_str("\\n");
+            }
+        }
+        let mut lines = lines.into_bytes();
+        if let Some(at) = self.broken {
+            let is_own = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+            match usize::try_from(at).ok().filter(|at| *at < lines.len()) {
+                Some(at) => {
+                    // Not the backslash or the n of a newline: the JSON stays right.
+                    let line = if self.wrapped { 62 } else { usize::MAX };
+                    let at = if at % line >= 60 { at - at % line } else { at };
+                    if lines.get(at).is_some_and(is_own) {
+                        lines[at] = b'!';
+                    }
+                    self.broken = None;
+                }
+                None => self.broken = Some(at - lines.len() as u64),
+            }
+        }
+        lines.into()
     }
-    lines.into()
 }
 
 fn json_string(chunk: Bytes) -> Bytes {
@@ -377,32 +451,91 @@ impl Record {
     }
 }
 
+/// A piece of a body: what is sent, and what stands in the record in its place.
+pub(crate) struct Written {
+    pub(crate) bytes: Bytes,
+    pub(crate) shown: Bytes,
+}
+
+/// The pieces of a body as they are written.
+pub(crate) type Writing = Pin<Box<dyn Stream<Item = io::Result<Written>> + Send>>;
+
 /// The body of a request, written while it is sent.
 pub(crate) struct RequestBody {
-    parts: VecDeque<Part>,
+    writing: Writing,
     record: Record,
+    ended: bool,
 }
 
 impl RequestBody {
+    fn of(
+        writing: impl Stream<Item = io::Result<Written>> + Send + 'static,
+        is_empty: bool,
+    ) -> Self {
+        Self { writing: Box::pin(writing), record: Record::default(), ended: is_empty }
+    }
+
     /// An empty body, as the list call has.
     pub(crate) fn empty() -> Self {
-        Self { parts: VecDeque::new(), record: Record::default() }
+        Self::of(stream::empty(), true)
     }
 
     /// A body as it is, and what stands in the record in its place.
     pub(crate) fn text(bytes: impl Into<Bytes>, shown: impl Into<Bytes>) -> Self {
         let part = Part::Ready { bytes: bytes.into(), shown: shown.into() };
-        Self { parts: VecDeque::from([part]), record: Record::default() }
+        Self::of(Parts(VecDeque::from([part])), false)
     }
 
     /// A body in chunks as they become ready.
     pub(crate) fn stream(source: Source) -> Self {
         let part = Part::Data { source, encoding: Encoding::Verbatim };
-        Self { parts: VecDeque::from([part]), record: Record::default() }
+        Self::of(Parts(VecDeque::from([part])), false)
+    }
+
+    /// The body with its pieces changed on their way.
+    pub(crate) fn changed(mut self, change: impl FnOnce(Writing) -> Writing) -> Self {
+        self.writing = change(self.writing);
+        self
     }
 
     pub(crate) fn record(&self) -> Record {
         self.record.clone()
+    }
+}
+
+/// The parts of a body, one after the other.
+struct Parts(VecDeque<Part>);
+
+impl Stream for Parts {
+    type Item = io::Result<Written>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let parts = &mut self.0;
+        loop {
+            let written = match parts.pop_front() {
+                None => return Poll::Ready(None),
+                Some(Part::Ready { bytes, shown }) => Written { bytes, shown },
+                Some(Part::Data { mut source, mut encoding }) => {
+                    let bytes = match source.poll_next_unpin(cx) {
+                        Poll::Pending => {
+                            parts.push_front(Part::Data { source, encoding });
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                        Poll::Ready(Some(Ok(chunk))) => {
+                            let bytes = encoding.encode(chunk);
+                            parts.push_front(Part::Data { source, encoding });
+                            bytes
+                        }
+                        Poll::Ready(None) => encoding.finish(),
+                    };
+                    Written { shown: bytes.clone(), bytes }
+                }
+            };
+            if !written.bytes.is_empty() {
+                return Poll::Ready(Some(Ok(written)));
+            }
+        }
     }
 }
 
@@ -414,36 +547,27 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        loop {
-            let (bytes, shown) = match self.parts.pop_front() {
-                None => return Poll::Ready(None),
-                Some(Part::Ready { bytes, shown }) => (bytes, shown),
-                Some(Part::Data { mut source, mut encoding }) => {
-                    let bytes = match source.poll_next_unpin(cx) {
-                        Poll::Pending => {
-                            self.parts.push_front(Part::Data { source, encoding });
-                            return Poll::Pending;
-                        }
-                        Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                        Poll::Ready(Some(Ok(chunk))) => {
-                            let bytes = encoding.encode(chunk);
-                            self.parts.push_front(Part::Data { source, encoding });
-                            bytes
-                        }
-                        Poll::Ready(None) => encoding.finish(),
-                    };
-                    (bytes.clone(), bytes)
-                }
-            };
-            if !bytes.is_empty() {
-                self.record.add(bytes.len(), &shown);
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match std::task::ready!(self.writing.as_mut().poll_next(cx)) {
+            Some(Ok(written)) => {
+                self.record.add(written.bytes.len(), &written.shown);
+                Poll::Ready(Some(Ok(Frame::data(written.bytes))))
+            }
+            Some(Err(error)) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                self.ended = true;
+                Poll::Ready(None)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.is_empty()
+        self.ended
     }
 }
 

@@ -10,7 +10,7 @@ use super::wire::{Deaf, Ended, Heard};
 use crate::request::RequestBody;
 
 /// What Looker keeps of a user's state.
-const LONGEST_STATE: usize = 32 * 1024;
+pub(crate) const LONGEST_STATE: usize = 32 * 1024;
 /// Looker asks for a new form no oftener than every 10 minutes, in seconds.
 const SHORTEST_REFRESH: u64 = 600;
 

@@ -50,7 +50,7 @@ pub(super) fn shown(value: &Value) -> String {
     cut(&value.to_string(), 80)
 }
 
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     match text.char_indices().nth(width) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
@@ -83,7 +83,7 @@ pub(super) fn unknown_word(value: &Value, member: &str, known: &[&str]) -> Optio
 }
 
 /// What only a stack trace or an interpreter's report holds.
-pub(super) fn stack_trace(body: &str) -> Option<&'static str> {
+pub(crate) fn stack_trace(body: &str) -> Option<&'static str> {
     let marks = [
         ("    at ", ".js:"),
         ("    at ", ".ts:"),

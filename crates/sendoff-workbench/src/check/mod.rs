@@ -29,12 +29,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use expect::{Expected, Unexpected, apply};
 pub use explain::explain;
+pub(crate) use forms::LONGEST_STATE;
 use judge::Verdict;
+pub(crate) use judge::{cut, stack_trace};
 use probe::Probe;
+pub(crate) use probe::fields_of;
 pub use run::{NothingMatched, run};
 
 /// One check: what it asks, why, and the code that asks it.
@@ -97,7 +100,7 @@ impl Check {
 }
 
 /// How well a fact of the protocol is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Strength {
     /// Looker's own documentation or API specification.
     A,

@@ -37,7 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
                         .params()
                         .iter()
                         .filter_map(|param| super::judge::text(param, "name").map(str::to_owned));
-                    let body = delivery.into_body(&secret.collect());
+                    let body = delivery.into_body(&secret.collect(), None);
                     as_good(p.deliver(url, body).await)?;
                 }
                 Ok(())

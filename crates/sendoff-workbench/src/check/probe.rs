@@ -58,7 +58,7 @@ impl Drawn {
     }
 }
 
-pub(super) fn fields_of(form: &Value) -> &[Value] {
+pub(crate) fn fields_of(form: &Value) -> &[Value] {
     match form {
         Value::Array(fields) => fields,
         form => items(form, "fields"),
@@ -131,10 +131,7 @@ impl<'a> Hub<'a> {
             options,
             list: Shown {
                 heard: Err(Deaf::Silent("Nothing was sent.".to_owned())),
-                recorded: Arc::new(Recorded {
-                    exchange: crate::Exchange::default(),
-                    started: jiff::Timestamp::now(),
-                }),
+                recorded: Arc::new(Recorded { exchange: crate::Exchange::default() }),
             },
             listing: None,
             instance,
@@ -210,10 +207,10 @@ impl<'a> Hub<'a> {
                     method: ask.method.to_string(),
                     url: ask.url,
                     failure: Some(deaf.why().to_owned()),
+                    started: jiff::Timestamp::now(),
                     ..crate::Exchange::default()
                 };
-                let started = jiff::Timestamp::now();
-                self.kept(Err(deaf), Arc::new(Recorded { exchange, started }))
+                self.kept(Err(deaf), Arc::new(Recorded { exchange }))
             }
         }
     }

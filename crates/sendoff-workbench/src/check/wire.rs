@@ -29,7 +29,6 @@ pub(super) struct Ask {
 #[derive(Debug)]
 pub(super) struct Recorded {
     pub(super) exchange: Exchange,
-    pub(super) started: Timestamp,
 }
 
 /// An answer whose head came.
@@ -111,6 +110,7 @@ impl Line {
         let mut exchange = Exchange {
             method: ask.method.to_string(),
             url: ask.url.clone(),
+            started,
             ..Exchange::default()
         };
         let record = ask.body.record();
@@ -132,7 +132,7 @@ impl Line {
             }
             Err(deaf) => exchange.failure = Some(deaf.why().to_owned()),
         }
-        (heard, Arc::new(Recorded { exchange, started }))
+        (heard, Arc::new(Recorded { exchange }))
     }
 
     async fn hear(

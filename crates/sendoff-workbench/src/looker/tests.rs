@@ -47,6 +47,8 @@ where
                         log.lock().unwrap().push((parts, body));
                         let mut response = Response::new(Full::new(Bytes::from(text)));
                         *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                        let json = http::HeaderValue::from_static("application/json");
+                        response.headers_mut().insert("content-type", json);
                         Ok::<_, Infallible>(response)
                     }
                 });
@@ -150,8 +152,8 @@ async fn a_download_url_serves_its_result_once() {
 }
 
 async fn get(url: &str) -> String {
-    let (uri, authority) = address(url).unwrap();
-    let socket = TcpStream::connect(authority).await.unwrap();
+    let (address, uri) = Address::of(url).unwrap();
+    let socket = address.connect().await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.unwrap();
     let mut driver = JoinSet::new();
     driver.spawn(connection);
@@ -166,9 +168,9 @@ async fn get(url: &str) -> String {
 async fn answers_are_taken_as_looker_takes_them() {
     for (status, text, success, remarks) in [
         (200, "", Ok(true), 1),
-        (200, "\n{\"success\":false}", Ok(true), 1),
-        (200, "{\"looker\":{\"success\":false}}", Ok(false), 0),
-        (403, "no", Err(Fault::Status(403, "no".into())), 0),
+        (200, "\n{\"success\":false}", Ok(true), 2),
+        (200, "{\"looker\":{\"success\":false}}", Ok(false), 1),
+        (403, "no", Err(Fault::Status(403, "no".into())), 1),
     ] {
         let (address, _, _server) = hub(move |_, _| async move { (status, text.into()) }).await;
         let answered = looker(address).execute(&action(address), Delivery::cell("1", "1")).await;
@@ -207,12 +209,13 @@ async fn a_hub_that_stays_silent_is_given_up() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let answered = looker(address).patience(Duration::from_millis(20)).list().await;
-    assert!(matches!(&answered.answer, Err(Fault::Broken(why)) if why.contains("No byte came")));
+    assert!(matches!(&answered.answer, Err(Fault::Silent(why)) if why.contains("No byte came")));
 }
 
 #[test]
-fn only_http_urls_are_called() {
-    for url in ["https://hub.example/", "/actions", "ftp://h/", "http://", "no url"] {
+fn only_http_and_https_urls_are_called() {
+    assert!(Looker::new("https://hub.example/").is_ok());
+    for url in ["/actions", "ftp://h/", "http://", "no url"] {
         assert!(matches!(Looker::new(url), Err(Fault::Url(_))), "{url}");
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 
 async fn written(delivery: Delivery, masked: &[&str]) -> (Vec<u8>, Peek) {
     let masked = masked.iter().map(|name| (*name).to_owned()).collect();
-    let body = delivery.into_body(&masked);
+    let body = delivery.into_body(&masked, None);
     let record = body.record();
     let bytes = body.collect().await.unwrap().to_bytes().to_vec();
     (bytes, record.peek())
@@ -103,7 +103,7 @@ async fn a_source_that_fails_breaks_the_body_off() {
         Ok(Bytes::from_static(b"a,b\n")),
         Err(io::Error::other("the query failed")),
     ]));
-    let body = Delivery::query("T").push(Format::Csv, source).into_body(&BTreeSet::new());
+    let body = Delivery::query("T").push(Format::Csv, source).into_body(&BTreeSet::new(), None);
     let error = body.collect().await.unwrap_err();
     assert_eq!(error.to_string(), "the query failed");
 }

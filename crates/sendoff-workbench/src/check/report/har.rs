@@ -3,19 +3,28 @@
 use serde_json::{Value, json};
 
 use crate::check::Report;
-use crate::check::wire::Recorded;
+use crate::exchange::Exchange;
 
-/// A HAR document.
+/// A HAR document of a run.
 pub fn har(report: &Report) -> Value {
+    let exchanges = report.exchanges.iter().map(|recorded| &recorded.exchange);
+    har_of(exchanges, "sendoff check", report.version)
+}
+
+/// A HAR document of these exchanges.
+pub fn har_of<'a>(
+    exchanges: impl IntoIterator<Item = &'a Exchange>,
+    creator: &str,
+    version: &str,
+) -> Value {
     json!({"log": {
         "version": "1.2",
-        "creator": {"name": "sendoff check", "version": report.version},
-        "entries": report.exchanges.iter().map(|recorded| entry(recorded)).collect::<Vec<_>>(),
+        "creator": {"name": creator, "version": version},
+        "entries": exchanges.into_iter().map(entry).collect::<Vec<_>>(),
     }})
 }
 
-fn entry(recorded: &Recorded) -> Value {
-    let exchange = &recorded.exchange;
+fn entry(exchange: &Exchange) -> Value {
     let headers = |headers: &[(String, String)]| -> Value {
         headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
     };
@@ -23,7 +32,7 @@ fn entry(recorded: &Recorded) -> Value {
     let kind = exchange.response_headers.iter().find(|(name, _)| name == "content-type");
     let receive = exchange.until_end.saturating_sub(exchange.until_answer);
     json!({
-        "startedDateTime": recorded.started.to_string(),
+        "startedDateTime": exchange.started.to_string(),
         "time": milliseconds(exchange.until_end),
         "request": {
             "method": exchange.method, "url": exchange.url, "httpVersion": "HTTP/1.1",

@@ -5,7 +5,7 @@ mod html;
 mod junit;
 mod print;
 
-pub use har::har;
+pub use har::{har, har_of};
 pub use html::html;
 pub use junit::junit;
 pub use print::print;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{har, html, junit, print};
@@ -40,7 +39,7 @@ fn report() -> Report {
         pieces: vec![Piece { at: Duration::from_millis(1_500), bytes: EVIL.len() }],
         ..Exchange::default()
     };
-    let recorded = Arc::new(Recorded { exchange, started: Timestamp::UNIX_EPOCH });
+    let recorded = Arc::new(Recorded { exchange });
     Report {
         hub: format!("http://hub.example/{EVIL}"),
         version: "0",
