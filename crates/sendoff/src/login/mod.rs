@@ -87,6 +87,7 @@ impl Desk {
         let instance = instance.unwrap_or_default();
         let state = state.unwrap_or_default();
         let mut held = Held::default();
+        held.seen.extend(self.clients.get(spec.name).map(|(_, secret)| secret.clone()));
         let mut installs = Vec::new();
         match spec.login {
             Some(LoginBy::OAuth(_)) => {
@@ -134,7 +135,7 @@ struct Session {
 struct Held {
     tokens: Option<Tokens>,
     change: Change,
-    /// Every token that this call has seen, to be kept out of words.
+    /// Every token that this call has seen, and the client's secret: to be kept out of words.
     seen: Vec<Secret>,
 }
 

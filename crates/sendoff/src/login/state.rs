@@ -214,7 +214,8 @@ pub(crate) fn installs(state: &str) -> Vec<Install> {
     }
     let one = |token: &str| {
         let token = token.trim();
-        let there = !matches!(token, "" | "null" | RESET);
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '{' | '[');
+        let there = !matches!(token, "" | "null" | RESET) && token.chars().all(plain);
         there.then(|| Install { id: "any".to_owned(), token: token.into() }).into_iter().collect()
     };
     match serde_json::from_str(state) {

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use super::Provider;
 use crate::{ByteStream, Error, Values};
 
 /// A stand-in for one vendor.
@@ -30,6 +31,19 @@ pub trait Fake: Send + Sync + 'static {
 
     /// Form answers with which a delivery succeeds.
     fn answers(&self) -> Values;
+
+    /// The vendor's login service, for an action with [`OAuth`](crate::OAuth). The suite answers
+    /// requests to its token URL; `handle` refuses with 401 whom it does not
+    /// [know](Provider::knows).
+    fn provider(&self) -> Option<&Provider> {
+        None
+    }
+
+    /// What Looker keeps for a user with whom a delivery succeeds: the state of an action with a
+    /// login.
+    fn state(&self) -> Option<String> {
+        self.provider().map(|provider| provider.kept(&provider.log_in(), false))
+    }
 
     /// Answers one HTTP request. The body is a stream: count it and hash it, keep none of it. If
     /// it ends with an error, nothing of the request may stay as if it were whole.

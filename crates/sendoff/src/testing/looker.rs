@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -16,12 +17,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use memchr::memchr2;
 use sendoff_protocol as wire;
-use sendoff_protocol::{ActionType, WEBHOOK_ID, authorization};
+use sendoff_protocol::{ActionType, INSTANCE, WEBHOOK_ID, authorization};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
+use super::accounts::{Accounts, Browser, Page};
 use super::download::{Downloads, up_to};
 use super::expect::{Blame, Observed};
 use super::{Content, DownloadFault, Proxy};
@@ -31,6 +33,8 @@ use crate::{Hub, Secret, Token, Values};
 const LONGEST_ANSWER: usize = 16 << 20;
 /// Characters of base64 between two newlines, as Looker sends it. Protocol fact C.
 const BASE64_LINE: usize = 60;
+/// `X-Looker-Instance`.
+const INSTANCE_ID: &str = "00ff00ff00ff00ff00ff00ff00ff00ff";
 /// The hub secret of hubs under test.
 const SECRET: &str = "the hub secret of the behaviour suite";
 
@@ -39,6 +43,8 @@ pub struct Looker {
     proxy: Proxy,
     token: String,
     downloads: Downloads,
+    accounts: Accounts,
+    instance: Mutex<String>,
     serving: JoinHandle<()>,
 }
 
@@ -137,13 +143,22 @@ impl Looker {
         hub: impl FnOnce(Secret, Vec<String>) -> crate::Result<Hub>,
     ) -> io::Result<Self> {
         let downloads = Downloads::start().await?;
+        let accounts = Accounts::start().await?;
         let secret = Secret::from(SECRET);
         let token = Token::issue(&secret, []).map_err(io::Error::other)?;
-        let hub = hub(secret, vec![downloads.origin()]).map_err(io::Error::other)?;
+        let hub =
+            hub(secret, vec![downloads.origin(), accounts.origin()]).map_err(io::Error::other)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let proxy = Proxy::to(listener.local_addr()?).await?;
         let serving = tokio::spawn(serve(listener, hub));
-        Ok(Self { proxy, token, downloads, serving })
+        Ok(Self {
+            proxy,
+            token,
+            downloads,
+            accounts,
+            instance: Mutex::new(INSTANCE_ID.to_owned()),
+            serving,
+        })
     }
 
     /// Where the hub is reached, through the proxy.
@@ -185,10 +200,13 @@ impl Looker {
         settings: &Values,
         answers: Option<&Values>,
     ) -> io::Result<(u16, Value)> {
-        let body = json!({"type": "query", "data": settings, "form_params": answers});
+        let data = self.accounts.data(action, settings);
+        let body = json!({"type": "query", "data": data, "form_params": answers});
         let body = once(body.to_string());
         let heard = self.call(&format!("/actions/{action}/form"), "", body).await?;
-        Ok((heard.status, serde_json::from_str(&heard.text).map_err(io::Error::other)?))
+        let form = serde_json::from_str(&heard.text).map_err(io::Error::other)?;
+        self.accounts.hear(action, &form);
+        Ok((heard.status, form))
     }
 
     /// Delivers. Dropping the future hangs up.
@@ -197,7 +215,64 @@ impl Looker {
     /// When the connection ends without an answer.
     pub async fn execute(&self, shipment: &Shipment) -> io::Result<Heard> {
         let path = format!("/actions/{}/execute", shipment.action);
-        self.call(&path, &shipment.webhook_id, self.body(shipment)).await
+        let heard = self.call(&path, &shipment.webhook_id, self.body(shipment)).await?;
+        if let Ok(answer) = serde_json::from_str(&heard.text) {
+            self.accounts.hear(&shipment.action, &answer);
+        }
+        Ok(heard)
+    }
+
+    /// From now on the action's forms and deliveries carry a user's state and the addresses that a
+    /// login goes back to; with `fetches` those of version 2 as well. What the hub's answers tell
+    /// to keep is kept.
+    pub fn uses_login(&self, action: &str, fetches: bool) {
+        self.accounts.uses_login(action, fetches);
+    }
+
+    /// Keeps this state for the user, or none.
+    pub fn keep(&self, action: &str, state: Option<String>) {
+        self.accounts.keep(action, state);
+    }
+
+    /// What is kept for the user.
+    pub fn kept(&self, action: &str) -> Option<String> {
+        self.accounts.kept(action)
+    }
+
+    /// From now on it is another Looker instance.
+    pub fn move_to(&self, instance: &str) {
+        instance.clone_into(&mut self.instance());
+    }
+
+    fn instance(&self) -> MutexGuard<'_, String> {
+        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `browser` opens a page of the hub's, by its URL.
+    ///
+    /// # Errors
+    /// When the connection ends early.
+    pub async fn open(&self, browser: &mut Browser, url: &str) -> io::Result<Page> {
+        let path = url.find("/actions/").map_or(url, |at| &url[at..]);
+        browser.get(self.address(), path).await
+    }
+
+    /// The browser arrives at a `state_redir_url` of Looker's, which has the hub exchange the code
+    /// (version 2). The hub's answer; a good one is kept.
+    ///
+    /// # Errors
+    /// When the address is not one of Looker's, or the connection ends early.
+    pub async fn fetch_login(&self, url: &str) -> io::Result<Heard> {
+        let url = url::Url::parse(url).map_err(io::Error::other)?;
+        let unknown = || io::Error::other(format!("Looker does not know {url}"));
+        let action = self.accounts.redirected(url.path()).ok_or_else(unknown)?;
+        let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value);
+        let body = once(json!({"type": null, "state": state}).to_string());
+        let heard = self.call(&format!("/actions/{action}/oauth_token"), "", body).await?;
+        if heard.status == 200 {
+            self.accounts.keep(&action, Some(heard.text.clone()));
+        }
+        Ok(heard)
     }
 
     async fn call(&self, path: &str, webhook_id: &str, body: Chunks) -> io::Result<Heard> {
@@ -210,6 +285,7 @@ impl Looker {
             .header(HOST, "hub.example")
             .header(AUTHORIZATION, authorization(&self.token))
             .header(USER_AGENT, "LookerOutgoingWebhook/26.20.1")
+            .header(INSTANCE, self.instance().as_str())
             .header(CONTENT_TYPE, "application/json");
         if !webhook_id.is_empty() {
             request = request.header(WEBHOOK_ID, webhook_id);
@@ -247,7 +323,7 @@ impl Looker {
             (Some(content), _) => attachment = Some(attached(content, shipment.fault)),
             (None, _) => {}
         }
-        let data = &shipment.settings;
+        let data = &self.accounts.data(&shipment.action, &shipment.settings);
         let answers = &shipment.answers;
         let kind = shipment.kind.as_str();
         match (attachment, shipment.by) {

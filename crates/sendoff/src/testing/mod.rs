@@ -6,23 +6,27 @@
 // The bans keep deliveries drainable, guarded and bounded; here both ends of the socket are ours.
 #![allow(clippy::disallowed_methods, reason = "tests own their sockets, tasks and files")]
 
+mod accounts;
 mod content;
 mod download;
 mod expect;
 mod fake;
 mod faults;
 mod looker;
+mod provider;
 mod proxy;
 mod rows;
 pub mod suite;
 mod vendor;
 
+pub use accounts::{Browser, Page};
 pub use content::Content;
 pub use download::DownloadFault;
 pub use expect::{Blame, Expected, Observed, expected};
 pub use fake::{Fake, Object};
 pub use faults::{Fault, Point};
 pub use looker::{By, Heard, Looker, LookerFault, Shipment};
+pub use provider::{Granted, Provider};
 pub use proxy::{Damage, Flow, Injury, Proxy};
 pub use rows::{json_rows, spooled};
 pub use vendor::{At, Mischief, Refusal, Seen, Vendor, VendorFault};

@@ -27,6 +27,9 @@ use crate::{ByteStream, Error};
 /// More requests than this are not kept in the log.
 const LOGGED: usize = 1_000;
 
+/// More than a login service is sent.
+const LONGEST_FORM: usize = 64 << 10;
+
 /// Which request a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
@@ -139,7 +142,10 @@ impl Vendor {
             };
             format!("{origin}={scheme}://{address}")
         };
-        self.stage.fake.origins().into_iter().map(entry).collect()
+        let mut origins = self.stage.fake.origins();
+        let login = self.stage.fake.provider().map(super::Provider::origin);
+        origins.extend(login.filter(|origin| !origins.contains(origin)));
+        origins.into_iter().map(entry).collect()
     }
 
     /// The stand-in itself.
@@ -261,7 +267,7 @@ impl Stage {
                     while let Some(Ok(_)) = body.next().await {}
                     Ok(refused(&refusal))
                 }
-                after => spoil(self.fake.handle(request.map(body_of)).await, &after).await,
+                after => spoil(self.handle(request.map(body_of)).await, &after).await,
             };
         }
         let within = match &*self.fault() {
@@ -289,7 +295,23 @@ impl Stage {
         line
     }
 
+    /// The fake's answer, or its login service's.
+    async fn handle(&self, request: Request<ByteStream>) -> Response<Bytes> {
+        let Some(provider) = self.fake.provider().filter(|one| one.is_asked(&request)) else {
+            return self.fake.handle(request).await;
+        };
+        let (head, mut body) = request.into_parts();
+        let mut form = Vec::new();
+        while let Some(Ok(chunk)) = body.next().await {
+            form.extend_from_slice(&chunk[..chunk.len().min(LONGEST_FORM - form.len())]);
+        }
+        provider.token(&head, &form)
+    }
+
     fn commits(&self, request: &Request<Incoming>) -> bool {
+        if self.fake.provider().is_some_and(|provider| provider.is_asked(request)) {
+            return false;
+        }
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         self.fake.commits(request.method(), path)
     }
@@ -315,7 +337,7 @@ impl Stage {
                 None => {
                     let again = ByteStream::new(futures_util::stream::iter(held));
                     let request = Request::from_parts(parts, again);
-                    return Ok(whole(self.fake.handle(request).await));
+                    return Ok(whole(self.handle(request).await));
                 }
             }
         }
@@ -328,7 +350,7 @@ impl Stage {
             // Another request was hit meanwhile.
             _ => {
                 let all = futures_util::stream::iter(held).chain(body);
-                Ok(whole(self.fake.handle(Request::from_parts(parts, ByteStream::new(all))).await))
+                Ok(whole(self.handle(Request::from_parts(parts, ByteStream::new(all))).await))
             }
         }
     }
@@ -346,7 +368,7 @@ impl Stage {
             _ => None,
         };
         let Some((byte, refuses)) = awaited else {
-            return Ok(whole(self.fake.handle(request.map(body_of)).await));
+            return Ok(whole(self.handle(request.map(body_of)).await));
         };
         let watched = Watched {
             byte,
@@ -357,7 +379,7 @@ impl Stage {
         let reached = Arc::clone(&watched.reached);
         let (parts, body) = request.into_parts();
         let body = watched.watch(body_of(body));
-        let response = self.fake.handle(Request::from_parts(parts, body)).await;
+        let response = self.handle(Request::from_parts(parts, body)).await;
         if !reached.load(Ordering::Relaxed) {
             return Ok(whole(response));
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::lab::Lab;
 use super::verdict::{Failure, ensure};
 use super::{Case, Golden, Subject, Verdict, case};
+use crate::LoginBy;
 
 /// The list answer holds every icon, so each is small.
 const LARGEST_ICON: usize = 32 * 1024;
@@ -49,7 +50,25 @@ fn sound(subject: &Subject) -> Verdict {
     for param in &params {
         ensure(!param.label.is_empty(), || format!("param {} has no label", param.name))?;
     }
+    logs_in(&spec, &*fake)?;
     secrets(&action.secrets(), &fake.settings(), &fake.answers())
+}
+
+/// An action with a login has a stand-in with one.
+fn logs_in(spec: &crate::Spec, fake: &dyn crate::testing::Fake) -> Verdict {
+    match spec.login {
+        None => Ok(()),
+        Some(LoginBy::OAuth(oauth)) => {
+            ensure(fake.provider().is_some(), || "its stand-in has no provider".into())?;
+            for url in [oauth.authorize_url, oauth.token_url] {
+                ensure(url.starts_with("https://"), || format!("the login runs at {url}"))?;
+            }
+            Ok(())
+        }
+        Some(LoginBy::Delegate(_)) => {
+            ensure(fake.state().is_some(), || "its stand-in has no state".into())
+        }
+    }
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Verdict {
@@ -107,7 +126,7 @@ async fn matches(subject: &Subject) -> Verdict {
 
 /// The definition without what changes from run to run or fills screens.
 fn without_host(mut definition: Value) -> Value {
-    for name in ["url", "form_url"] {
+    for name in ["url", "form_url", "token_url"] {
         if let Some(Value::String(url)) = definition.get_mut(name)
             && let Some(at) = url.find("/actions/")
         {

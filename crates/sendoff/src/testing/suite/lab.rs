@@ -9,8 +9,10 @@ use tokio::task::JoinHandle;
 
 use super::verdict::{Failure, ensure};
 use super::{Subject, Verdict};
-use crate::testing::{By, Content, Heard, Looker, LookerFault, Shipment, Vendor};
-use crate::{ActionType, EgressConfig, Format, Hub, Limits, Origins, RetryPolicy, Spec, Values};
+use crate::testing::{By, Content, Heard, Looker, LookerFault, Provider, Shipment, Vendor};
+use crate::{
+    ActionType, EgressConfig, Format, Hub, Limits, LoginBy, Origins, RetryPolicy, Spec, Values,
+};
 
 /// The longest that a delivery may take in a lab.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -74,6 +76,8 @@ impl Lab {
         let (canary, elsewhere) = Canary::listen().await?;
         let mut origins = vendor.origins();
         origins.extend(elsewhere);
+        let client = vendor.fake().provider().map(Provider::client);
+        let state = vendor.fake().state();
         let mut made = None;
         let looker = Looker::before(|secret, downloads| {
             origins.extend(downloads);
@@ -89,16 +93,21 @@ impl Lab {
                 longest_asked: Duration::from_secs(2),
                 second: Duration::from_secs(1),
             };
-            let hub = Hub::builder()
-                .actions([action])
-                .secrets([secret])
-                .limits(limits)
-                .egress(egress)
-                .build()?;
+            let hub =
+                Hub::builder().actions([action]).secrets([secret]).limits(limits).egress(egress);
+            let hub = match client {
+                Some((id, secret)) => hub.oauth_client(subject.spec.name, id, secret).build()?,
+                None => hub.build()?,
+            };
             made = Some(hub.clone());
             Ok(hub)
         })
         .await?;
+        if let Some(login) = subject.spec.login {
+            let fetches = matches!(login, LoginBy::OAuth(oauth) if oauth.v2);
+            looker.uses_login(subject.spec.name, fetches);
+            looker.keep(subject.spec.name, state);
+        }
         let hub = made.ok_or_else(|| Failure::new("the hub was not built"))?;
         Ok(Self { spec: subject.spec, vendor, looker, hub, settings, answers, secrets, canary })
     }

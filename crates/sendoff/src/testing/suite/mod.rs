@@ -18,6 +18,9 @@ mod definition;
 mod deliver;
 mod form;
 mod lab;
+mod login;
+#[cfg(test)]
+mod login_tests;
 mod memory;
 mod refuse;
 mod secrets;
@@ -175,6 +178,7 @@ fn cases(subject: &Subject) -> Vec<Case> {
         cases.extend(form::cases(subject));
         cases.extend(secrets::cases(subject));
         cases.extend(refuse::cases(subject));
+        cases.extend(login::cases(subject));
     }
     cases.extend(deliver::cases(subject));
     cases.extend(sides::cases(subject));

@@ -102,6 +102,7 @@ fn secrets(lab: &Lab) -> (Vec<String>, Vec<String>) {
     let settings = of(&lab.settings);
     let mut all = settings.clone();
     all.extend(of(&lab.answers));
+    all.extend(lab.vendor.fake().provider().into_iter().flat_map(|one| one.secrets()));
     all.push(lab.looker.token().to_owned());
     (settings, all)
 }
