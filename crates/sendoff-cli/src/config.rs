@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use sendoff::{AnyAction, Origins, Secret, SpoolLimits, Values};
+use sendoff::{AnyAction, LoginBy, LookerHosts, Origins, Secret, SpoolLimits, StateKey, Values};
 
 use read::Reader;
 use sources::Layers;
@@ -31,7 +31,7 @@ pub const DEFAULTS: &str = include_str!("../config.default.toml");
 const HOUR: Duration = Duration::from_secs(3600);
 const INSTANT: Duration = Duration::from_millis(10);
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-const SECRETS: [&str; 3] = ["secrets", "webhook_tokens", "cipher_master"];
+const SECRETS: [&str; 4] = ["secrets", "webhook_tokens", "state_keys", "cipher_master"];
 
 /// What is in force. The default file says what each setting means.
 #[derive(Clone)]
@@ -52,6 +52,10 @@ pub struct Config {
     pub log: String,
     /// Whether `log_format` is `json`.
     pub log_json: bool,
+    /// `looker_hosts`.
+    pub looker_hosts: LookerHosts,
+    /// `state_keys`.
+    pub state_keys: Vec<StateKey>,
     /// `allow_addresses`.
     pub allow_addresses: Vec<IpNet>,
     /// `origins`.
@@ -72,6 +76,8 @@ pub struct Config {
     pub debug: bool,
     /// `settings`, by action.
     pub settings: BTreeMap<String, Values>,
+    /// `oauth`, by action: the client's id and secret.
+    pub clients: BTreeMap<String, (String, Secret)>,
     /// Every setting in the order of the default file, secrets masked.
     pub in_force: Vec<InForce>,
     /// What the operator should know although nothing is wrong.
@@ -98,6 +104,7 @@ pub struct ConnectionLimits {
 pub struct Catalogue {
     params: Vec<Param>,
     names: Vec<String>,
+    logins: Vec<LoginClient>,
 }
 
 #[derive(Clone, Debug)]
@@ -108,14 +115,37 @@ struct Param {
     secret: bool,
 }
 
+/// Where the client of an action's login stands.
+#[derive(Clone, Debug)]
+struct LoginClient {
+    action: String,
+    id: String,
+    secret: String,
+    /// The reference hub's names.
+    variables: Option<(&'static str, &'static str)>,
+}
+
+impl LoginClient {
+    fn new(action: &str, variables: Option<(&'static str, &'static str)>) -> Self {
+        let path = |what: &str| format!("oauth.{action}.{what}");
+        let (id, secret) = (path("client_id"), path("client_secret"));
+        Self { action: action.to_owned(), id, secret, variables }
+    }
+}
+
 impl Catalogue {
     /// The settings when these are the actions.
     pub fn new<'a>(actions: impl IntoIterator<Item = &'a dyn AnyAction>) -> Self {
-        let mut catalogue = Self { params: Vec::new(), names: Vec::new() };
+        let mut catalogue = Self { params: Vec::new(), names: Vec::new(), logins: Vec::new() };
         for action in actions {
             let name = action.spec().name;
             catalogue.names.push(name.to_owned());
-            catalogue.params.extend(action.params().into_iter().map(|param| Param {
+            if let Some(LoginBy::OAuth(oauth)) = action.spec().login {
+                catalogue.logins.push(LoginClient::new(name, oauth.variables));
+            }
+            // The link to a page of Looker's is nothing to be set.
+            let params = action.params().into_iter().filter(|p| p.delegate_oauth_url.is_none());
+            catalogue.params.extend(params.map(|param| Param {
                 action: name.to_owned(),
                 path: format!("settings.{name}.{}", param.name),
                 name: param.name,
@@ -126,8 +156,9 @@ impl Catalogue {
     }
 
     fn paths(&self) -> impl Iterator<Item = String> + use<> {
-        let params: Vec<_> = self.params.iter().map(|param| param.path.clone()).collect();
-        sources::defaults().into_iter().map(|(path, _)| path).chain(params)
+        let mut own: Vec<_> = self.params.iter().map(|param| param.path.clone()).collect();
+        own.extend(self.logins.iter().flat_map(|one| [one.id.clone(), one.secret.clone()]));
+        sources::defaults().into_iter().map(|(path, _)| path).chain(own)
     }
 
     fn knows(&self, path: &str) -> bool {
@@ -137,6 +168,7 @@ impl Catalogue {
     fn is_secret(&self, path: &str) -> bool {
         SECRETS.contains(&path)
             || self.params.iter().any(|param| param.secret && param.path == path)
+            || self.logins.iter().any(|one| one.secret == path)
     }
 }
 
@@ -223,6 +255,14 @@ impl Config {
             "json" => Ok(true),
             _ => Err("it must be \"text\" or \"json\"".to_owned()),
         });
+        let looker_hosts = r.list("looker_hosts", |entry| match LookerHosts::parse([entry]) {
+            Ok(_) => Ok(entry.to_owned()),
+            Err(fault) => Err(fault.to_string().trim_end_matches('.').to_owned()),
+        });
+        let state_keys = r.secrets_of("state_keys", |text| match StateKey::parse(text) {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(fault.to_string().trim_end_matches('.').to_owned()),
+        });
         let allow_addresses = r.list("allow_addresses", network);
         let origins = r.list("origins", |entry| match Origins::parse([entry]) {
             Ok(_) => Ok(entry.to_owned()),
@@ -240,6 +280,7 @@ impl Config {
         let file_root = r.path("file.root");
         let debug = r.switch("debug.enabled");
         let settings = settings(r, catalogue);
+        let clients = clients(r, catalogue);
         Some(Self {
             listen: listen?,
             label: label?,
@@ -249,6 +290,11 @@ impl Config {
             actions: actions?,
             log: log?,
             log_json: log_json?,
+            looker_hosts: LookerHosts::parse(looker_hosts?).ok()?,
+            state_keys: state_keys?
+                .iter()
+                .map(|key| StateKey::parse(key.expose()).ok())
+                .collect::<Option<_>>()?,
             allow_addresses: allow_addresses?,
             origins: Origins::parse(origins?).ok()?,
             extra_ca_pem: extra_ca_pem?,
@@ -259,6 +305,7 @@ impl Config {
             file_root: file_root?,
             debug: debug?,
             settings,
+            clients: clients?,
             in_force: Vec::new(),
             notes: Vec::new(),
         })
@@ -283,6 +330,8 @@ impl Config {
             notes.push(format!("settings.{name} is not used: the action is not offered."));
         }
         self.settings = kept;
+        let listed = |name: &String| self.actions.is_empty() || self.actions.contains(name);
+        self.clients.retain(|name, _| listed(name));
     }
 }
 
@@ -353,6 +402,35 @@ fn settings(r: &mut Reader, catalogue: &Catalogue) -> BTreeMap<String, Values> {
         }
     }
     settings
+}
+
+/// The clients of the actions that have one. Half of one is a mistake.
+fn clients(r: &mut Reader, catalogue: &Catalogue) -> Option<BTreeMap<String, (String, Secret)>> {
+    let mut clients = BTreeMap::new();
+    let mut sound = true;
+    for one in &catalogue.logins {
+        let source = |path: &str| r.given.get(path).map(|given| given.source.clone());
+        let sources = (source(&one.id), source(&one.secret));
+        let id = r.param(&one.id, false).filter(|id| !id.is_empty());
+        let secret = r.param(&one.secret, true);
+        match (id, secret, sources) {
+            (Some(id), Some(secret), _) => {
+                clients.insert(one.action.clone(), (id, secret.into()));
+            }
+            (Some(_), None, (Some(source), _)) => {
+                sound = false;
+                let what = format!("is set without {}.", one.secret);
+                r.problems.push(Problem::new(&one.id, &source, what));
+            }
+            (None, Some(_), (_, Some(source))) => {
+                sound = false;
+                let what = format!("is set without {}.", one.id);
+                r.problems.push(Problem::new(&one.secret, &source, what));
+            }
+            _ => {}
+        }
+    }
+    sound.then_some(clients)
 }
 
 fn base_url(text: &str) -> Result<String, String> {

@@ -81,7 +81,7 @@ pub use fields::{Choice, Field, Fields, Problem, Problems, Secret, Value, Values
 pub use fields::{choice_parse, choice_widget};
 pub use hub::{Answer, Builder, Hub, Limits, Token};
 pub use login::{
-    Button, ClientAuth, Connection, Delegate, Install, Login, LoginBy, OAuth, StateKey,
+    Button, ClientAuth, Connection, Delegate, Install, Login, LoginBy, LookerHosts, OAuth, StateKey,
 };
 pub use payload::{ByteStream, Payload};
 pub use receipt::Receipt;

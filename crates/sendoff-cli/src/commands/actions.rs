@@ -60,6 +60,10 @@ pub(super) fn in_words(formats: Option<&[&str]>, between: &str) -> String {
 /// Prints the actions on offer as a table or JSON.
 pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let actions = hub::actions(config);
+    // Not among what is printed: scripts read that.
+    for (name, settings) in hub::without_client(config) {
+        eprintln!("{name} is not offered: its login needs a client at its vendor. Set {settings}.");
+    }
     let lines: Vec<_> = actions.iter().map(|action| Line::of(action.as_ref())).collect();
     if json {
         let text = serde_json::to_string_pretty(&lines)?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use sendoff::protocol::{Field, Param};
-use sendoff::{AnyAction, Download};
+use sendoff::{AnyAction, Download, LoginBy};
 
 use super::actions::{formats, in_words, types};
 use crate::config;
@@ -73,6 +73,7 @@ fn destination(action: &dyn AnyAction) -> String {
     if let Some((_, guide)) = guides.iter().find(|(name, _)| *name == spec.name) {
         let _ = write!(page, "\n{}\n", below_heading(guide));
     }
+    add_login(&mut page, action);
     add_params(&mut page, &action.params());
     add_fields(&mut page, &action.form_fields());
     page
@@ -86,6 +87,38 @@ fn below_heading(guide: &str) -> String {
         _ => guide,
     };
     if text.starts_with('#') { text.to_owned() } else { format!("## Set up\n\n{text}") }
+}
+
+/// What the operator and the users do about a login.
+fn add_login(page: &mut String, action: &dyn AnyAction) {
+    let spec = action.spec();
+    match spec.login {
+        Some(LoginBy::OAuth(oauth)) => {
+            let scopes: Vec<_> = oauth.scopes.iter().map(|scope| format!("`{scope}`")).collect();
+            let scopes = match &scopes[..] {
+                [] => String::new(),
+                scopes => format!(", which asks for {}", scopes.join(", ")),
+            };
+            let _ = write!(
+                page,
+                "\n## Log in\n\nEach user logs in once from the form{scopes}. The hub needs a client \
+                 at the vendor, registered with the redirect URL \
+                 `<base_url>/actions/{}/oauth_redirect`: set {}. Without one the action is not \
+                 offered.\n",
+                spec.name,
+                hub::client_settings(action),
+            );
+        }
+        Some(LoginBy::Delegate(delegate)) => {
+            let _ = write!(
+                page,
+                "\n## Log in\n\nLooker runs the login: an admin presses \"{}\" in the action's \
+                 settings. The hub needs no client of its own.\n",
+                delegate.label,
+            );
+        }
+        None | Some(_) => {}
+    }
 }
 
 fn add_params(page: &mut String, params: &[Param]) {

@@ -41,7 +41,15 @@ const NAMES: [(&str, &str, Means); 11] = [
 ];
 
 pub(super) fn add(layers: &mut Layers<'_>, environment: &Environment) {
-    for (name, path, means) in NAMES {
+    let mut names: Vec<_> =
+        NAMES.iter().map(|(name, path, means)| (*name, (*path).to_owned(), means)).collect();
+    for login in layers.logins() {
+        let Some((id, secret)) = login.variables else { continue };
+        names.push((id, login.id.clone(), &Means::Text));
+        names.push((secret, login.secret.clone(), &Means::Secret));
+    }
+    for (name, path, means) in names {
+        let path = path.as_str();
         let Some(text) = environment.get(name) else { continue };
         if wins_over(layers, environment, name, path) {
             continue;
@@ -53,7 +61,7 @@ pub(super) fn add(layers: &mut Layers<'_>, environment: &Environment) {
             ));
             continue;
         }
-        match read(text, &means) {
+        match read(text, means) {
             Some(value) if path == "actions" => add_actions(layers, name, value),
             Some(value) => {
                 let literal = matches!(means, Means::Secret);
@@ -62,7 +70,7 @@ pub(super) fn add(layers: &mut Layers<'_>, environment: &Environment) {
             }
             None => {
                 let source = Source::Environment(name.to_owned());
-                let what = format!("is {text:?}: it must be {}.", right(&means));
+                let what = format!("is {text:?}: it must be {}.", right(means));
                 layers.problems.push(Problem::new(path, &source, what));
             }
         }

@@ -150,6 +150,15 @@ impl Reader {
         self.secret_texts(path, true, |_| Ok(()))
     }
 
+    /// Any number of secrets that are checked.
+    pub(super) fn secrets_of(
+        &mut self,
+        path: &str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Option<Vec<Secret>> {
+        self.secret_texts(path, true, check)
+    }
+
     /// At most one secret.
     pub(super) fn secret(
         &mut self,

@@ -131,6 +131,10 @@ impl<'a> Layers<'a> {
         self.given.insert(path.to_owned(), given);
     }
 
+    pub(super) fn logins(&self) -> &'a [super::LoginClient] {
+        &self.catalogue.logins
+    }
+
     pub(super) fn offers(&self, action: &str) -> bool {
         self.catalogue.names.iter().any(|name| name == action)
     }

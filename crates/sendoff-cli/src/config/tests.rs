@@ -17,6 +17,7 @@ fn catalogue() -> Catalogue {
     Catalogue {
         params: vec![param("region", false), param("secret_access_key", true)],
         names: vec!["amazon_s3".into(), "debug".into(), "sftp".into()],
+        logins: vec![LoginClient::new("dropbox", Some(("DROPBOX_KEY", "DROPBOX_SECRET")))],
     }
 }
 
@@ -298,4 +299,57 @@ fn settings_of_actions_that_are_not_offered_are_noted_and_left_out() {
     assert!(config.settings.is_empty());
     assert!(config.notes.concat().contains("settings.amazon_s3 is not used"));
     assert!(problem(&[("SENDOFF_SETTINGS_AMAZON_S3_REGOIN", "x")]).contains("AMAZON_S3_REGION"));
+}
+
+#[test]
+fn a_login_client_is_read_by_our_name_and_by_the_references() {
+    let client = |environment: &[(&str, &str)]| {
+        let client = from(environment).clients.remove("dropbox")?;
+        Some((client.0, client.1.expose().to_owned()))
+    };
+    let there = Some(("an id".to_owned(), "a,secret".to_owned()));
+    assert_eq!(client(&[("DROPBOX_KEY", "an id"), ("DROPBOX_SECRET", "a,secret")]), there);
+    let (id, secret) =
+        ("SENDOFF_OAUTH_DROPBOX_CLIENT_ID", "SENDOFF_OAUTH_DROPBOX_CLIENT_SECRET_FILE");
+    let (dir, _) = file("");
+    let path = dir.path().join("secret");
+    std::fs::write(&path, "a,secret\n").unwrap();
+    assert_eq!(client(&[(id, "an id"), (secret, path.to_str().unwrap())]), there);
+    assert_eq!(client(&[]), None);
+    // Ours wins.
+    let both = [(id, "an id"), ("DROPBOX_KEY", "other"), ("DROPBOX_SECRET", "a,secret")];
+    assert_eq!(client(&both), there);
+    let shown = from(&[("DROPBOX_KEY", "an id"), ("DROPBOX_SECRET", "a,secret")]);
+    assert!(!to_toml(&shown).contains("a,secret"), "{}", to_toml(&shown));
+}
+
+#[test]
+fn half_a_login_client_is_named() {
+    for (name, half) in [
+        ("DROPBOX_KEY", "oauth.dropbox.client_secret"),
+        ("DROPBOX_SECRET", "oauth.dropbox.client_id"),
+    ] {
+        let problem = problem(&[(name, "some text")]);
+        assert!(problem.contains(half) && problem.contains(name), "{problem}");
+        assert!(!problem.contains("some text"), "{problem}");
+    }
+}
+
+#[test]
+fn state_keys_and_looker_hosts_are_checked_and_keys_are_not_shown() {
+    let key = format!("2026-11:{}", "0f".repeat(32));
+    let config = from(&[
+        ("SENDOFF_STATE_KEYS", &key),
+        ("SENDOFF_LOOKER_HOSTS", "looker.example.com, *.example.com,localhost:9999"),
+    ]);
+    assert_eq!(config.state_keys.len(), 1);
+    assert!(!to_toml(&config).contains("0f0f"), "{}", to_toml(&config));
+    for wrong in ["0f0f", "x:0f0f", ":0f", "a b:00"] {
+        let problem = problem(&[("SENDOFF_STATE_KEYS", wrong)]);
+        assert!(problem.starts_with("state_keys") && !problem.contains("0f0f"), "{problem}");
+    }
+    for wrong in ["https://looker.example.com", "a/b", "*", "host:99999"] {
+        let problem = problem(&[("SENDOFF_LOOKER_HOSTS", wrong)]);
+        assert!(problem.starts_with("looker_hosts") && problem.contains(wrong), "{problem}");
+    }
 }

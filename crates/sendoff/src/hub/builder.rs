@@ -31,7 +31,7 @@ pub struct Builder {
     clients: HashMap<String, (String, Secret)>,
     state_keys: Vec<StateKey>,
     cipher_master: Option<Secret>,
-    looker_hosts: Vec<String>,
+    looker_hosts: LookerHosts,
 }
 
 impl Builder {
@@ -121,9 +121,9 @@ impl Builder {
         mut self,
         action: impl Into<String>,
         id: impl Into<String>,
-        secret: impl Into<Secret>,
+        secret: Secret,
     ) -> Self {
-        self.clients.insert(action.into(), (id.into(), secret.into()));
+        self.clients.insert(action.into(), (id.into(), secret));
         self
     }
 
@@ -141,16 +141,15 @@ impl Builder {
     /// The reference hub's `CIPHER_MASTER`, 64 hexadecimal characters: opens the logins that it
     /// sealed.
     #[must_use]
-    pub fn cipher_master(mut self, master: impl Into<Secret>) -> Self {
-        self.cipher_master = Some(master.into());
+    pub fn cipher_master(mut self, master: Secret) -> Self {
+        self.cipher_master = Some(master);
         self
     }
 
-    /// The hosts of Lookers beside `*.looker.com` and `*.looker.app`, such as `looker.example.com`,
-    /// `*.example.com` or `looker.example.com:9999`. A login goes back to no other.
+    /// The hosts of Lookers that Google does not host: a login goes back to no other.
     #[must_use]
-    pub fn looker_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.looker_hosts.extend(hosts.into_iter().map(Into::into));
+    pub fn looker_hosts(mut self, hosts: LookerHosts) -> Self {
+        self.looker_hosts = hosts;
         self
     }
 
@@ -165,7 +164,7 @@ impl Builder {
     ///
     /// # Errors
     /// When two actions share a name, settings or a login client name an action that is not there,
-    /// two state keys share a name, a Looker host is none, or the egress or
+    /// two state keys share a name, or the egress or
     /// the spool cannot be set up as asked.
     pub fn build(mut self) -> Result<Hub> {
         let mut names = HashSet::new();
@@ -189,7 +188,7 @@ impl Builder {
             keys(self.state_keys, self.cipher_master.as_ref(), &self.gate)?,
             self.cipher_master.as_ref().map(LegacyKey::new).transpose()?,
             self.clients,
-            LookerHosts::parse(self.looker_hosts)?,
+            self.looker_hosts,
         );
         self.actions.retain(|action| {
             let spec = action.spec();

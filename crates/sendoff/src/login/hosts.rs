@@ -7,9 +7,10 @@ use crate::{Error, Result};
 /// Where Google hosts Looker.
 const HOSTED: [&str; 2] = [".looker.com", ".looker.app"];
 
-/// The hosts that logins may go back to.
+/// The hosts of Lookers beside `*.looker.com` and `*.looker.app`, where Google hosts them. A login
+/// goes back to one of these and to no other; those listed may be reached by plain http.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LookerHosts(Vec<Host>);
+pub struct LookerHosts(Vec<Host>);
 
 #[derive(Clone, Debug)]
 struct Host {
@@ -24,7 +25,7 @@ impl LookerHosts {
     ///
     /// # Errors
     /// A hub error that names the entry.
-    pub(crate) fn parse<I>(hosts: I) -> Result<Self>
+    pub fn parse<I>(hosts: I) -> Result<Self>
     where
         I: IntoIterator<Item: AsRef<str>>,
     {

@@ -27,7 +27,7 @@ use crate::spec::Spec;
 use crate::{Error, Result, Secret};
 
 use exchange::{Client, Exchange, Flights, Kind};
-pub(crate) use hosts::LookerHosts;
+pub use hosts::LookerHosts;
 pub(crate) use legacy::LegacyKey;
 pub(crate) use seal::KeyRing;
 pub use seal::StateKey;

@@ -96,7 +96,9 @@ impl Lab {
             let hub =
                 Hub::builder().actions([action]).secrets([secret]).limits(limits).egress(egress);
             let hub = match client {
-                Some((id, secret)) => hub.oauth_client(subject.spec.name, id, secret).build()?,
+                Some((id, secret)) => {
+                    hub.oauth_client(subject.spec.name, id, secret.into()).build()?
+                }
                 None => hub.build()?,
             };
             made = Some(hub.clone());

@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
