@@ -4,8 +4,9 @@ use std::fmt;
 
 use base64_simd::STANDARD_NO_PAD;
 use bytes::Bytes;
+use wide::u8x16;
 
-use super::runs::{SLACK, copy_run};
+use super::runs::{Instead, SLACK, copy_blocks};
 
 /// Decodes base64 (RFC 4648 section 4) that comes in pieces cut anywhere.
 ///
@@ -108,11 +109,16 @@ impl Reader {
     fn without_newlines(&self, text: &[u8]) -> Vec<u8> {
         let mut chars = vec![0; self.len + text.len() + SLACK];
         chars[..self.len].copy_from_slice(&self.open[..self.len]);
-        let (mut read, mut written) = (0, self.len);
-        while read < text.len() {
-            (read, written) = copy_run([b'\n'; 2], text, read, &mut chars, written);
-            // Over the newline.
-            read += 1;
+        let newline = u8x16::splat(b'\n');
+        let (read, mut written) = copy_blocks(
+            (text, 0),
+            (&mut chars, self.len),
+            |bytes| bytes.simd_eq(newline),
+            |_| Some(Instead { over: 1, byte: 0, written: false }),
+        );
+        for &char in text[read..].iter().filter(|&&char| char != b'\n') {
+            chars[written] = char;
+            written += 1;
         }
         chars.truncate(written);
         chars

@@ -9,6 +9,7 @@ mod body;
 mod live;
 mod refusal;
 mod runs;
+mod shelf;
 mod tokenizer;
 
 #[cfg(fuzzing)]

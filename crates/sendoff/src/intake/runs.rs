@@ -1,53 +1,81 @@
-//! Copying what stands between two marks, where marks come often.
+//! Copying text in which marks come often, block by block.
 //!
 //! Escapes come at the end of every row of a CSV and every few bytes in JSON within JSON, newlines
 //! after every 60 characters of base64. There a `memchr` and a `memcpy` for each run would cost
-//! more than the run, so whole blocks are copied, and what was too much is written over.
+//! more than the run. So the text is looked at in blocks whose places do not depend on what was
+//! found, which lets the processor look at several at once, and after each mark a whole block is
+//! copied: what was too much is written over.
 
-use memchr::memchr2;
 use wide::u8x16;
 
 /// How much is searched and copied at a time.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// By how much the target must be longer than the source: the last block, and the end of an escape
 /// that was cut by the edge of its chunk.
 pub(super) const SLACK: usize = BLOCK + 8;
 
-/// Copies bytes up to the next of `marks`, and gives both new positions.
-pub(super) fn copy_run(
-    marks: [u8; 2],
-    from: &[u8],
-    mut read: usize,
-    to: &mut [u8],
-    mut written: usize,
-) -> (usize, usize) {
-    while let Some(block) = from.get(read..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-        let Some(out) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<BLOCK>) else {
-            break;
-        };
-        *out = *block;
-        // No mark at all gives 64, which is the whole block.
-        let length = found(marks, block).trailing_zeros() as usize;
-        (read, written) = (read + length, written + length);
-        if length < BLOCK {
-            return (read, written);
-        }
-    }
-    let rest = &from[read..];
-    let run = &rest[..memchr2(marks[0], marks[1], rest).unwrap_or(rest.len())];
-    to[written..written + run.len()].copy_from_slice(run);
-    (read + run.len(), written + run.len())
+/// What to do at a mark.
+#[derive(Clone, Copy)]
+pub(super) struct Instead {
+    /// How many bytes of the source are passed over, the mark among them.
+    pub(super) over: usize,
+    /// The byte that takes their place, if one does.
+    pub(super) byte: u8,
+    pub(super) written: bool,
 }
 
-/// Which bytes are one of `marks`, that of the first byte in the lowest bit.
-fn found(marks: [u8; 2], block: &[u8; BLOCK]) -> u64 {
+/// Copies whole blocks until `instead` knows nothing to do at a mark, or the source has too little
+/// left for a block. Gives the new positions in both.
+///
+/// `marks` says for each of 16 bytes whether it is a mark: all bits or none. `instead` is given
+/// the mark and what follows it.
+#[inline(always)]
+pub(super) fn copy_blocks(
+    (from, mut read): (&[u8], usize),
+    (to, mut written): (&mut [u8], usize),
+    mut marks: impl FnMut(u8x16) -> u8x16,
+    instead: impl Fn(&[u8]) -> Option<Instead>,
+) -> (usize, usize) {
+    while let Some(block) = from.get(read..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+        let mut found = bits(block, &mut marks);
+        // How much of the block is done; more than all of it after an escape across its end.
+        let mut done = 0;
+        loop {
+            let run = from.get(read + done..).and_then(<[u8]>::first_chunk::<BLOCK>);
+            let out = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<BLOCK>);
+            let (Some(run), Some(out)) = (run, out) else { return (read + done, written) };
+            *out = *run;
+            if found == 0 {
+                written += BLOCK - done;
+                read += BLOCK;
+                break;
+            }
+            let mark = found.trailing_zeros() as usize;
+            written += mark - done;
+            let known = from.get(read + mark..).and_then(&instead);
+            let (Some(known), Some(out)) = (known, to.get_mut(written)) else {
+                return (read + mark, written);
+            };
+            *out = known.byte;
+            written += usize::from(known.written);
+            done = mark + known.over;
+            if done >= BLOCK {
+                read += done;
+                break;
+            }
+            found &= u64::MAX << done;
+        }
+    }
+    (read, written)
+}
+
+/// Which bytes of a block are marks, that of the first byte in the lowest bit.
+#[inline(always)]
+fn bits(block: &[u8; BLOCK], marks: &mut impl FnMut(u8x16) -> u8x16) -> u64 {
     const LANES: usize = 16;
-    let [one, other] = marks.map(u8x16::splat);
     let (lanes, _) = block.as_chunks::<LANES>();
-    lanes.iter().rev().fold(0, |found, lane| {
-        let bytes = u8x16::new(*lane);
-        let hits = bytes.simd_eq(one) | bytes.simd_eq(other);
-        found << LANES | u64::from(hits.to_bitmask())
+    lanes.iter().enumerate().fold(0, |found, (n, lane)| {
+        found | u64::from(marks(u8x16::new(*lane)).to_bitmask()) << (LANES * n)
     })
 }

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use memchr::memchr2;
+use wide::u8x16;
 
-use super::super::runs::{SLACK, copy_run};
+use super::super::runs::{Instead, SLACK, copy_blocks};
+use super::super::shelf::Shelf;
 use super::{Malformed, What};
 
-/// What ends a run of bytes that are taken as they are.
-const MARKS: [u8; 2] = [b'"', b'\\'];
+/// Below it are control characters, which no JSON string may hold as they are.
+const SPACE: u8 = 0x20;
 
 /// The inside of one JSON string, from after the opening quote to the closing one.
 #[derive(Debug, Default)]
@@ -16,6 +18,7 @@ pub(super) struct Text {
     /// Where the backslash of the running escape stands, or that of its first half.
     escape_at: u64,
     utf8: Utf8,
+    shelf: Shelf,
 }
 
 /// What one chunk gave.
@@ -54,7 +57,7 @@ impl Text {
     /// Reads on in `raw`, whose first byte is the body's byte number `base`.
     pub(super) fn read(&mut self, raw: &Bytes, base: u64) -> Result<Piece, Malformed> {
         if matches!(self.escape, Escape::None) {
-            let stop = memchr2(MARKS[0], MARKS[1], raw);
+            let stop = memchr2(b'"', b'\\', raw);
             // `get` rather than an index: `stop` is inside `raw`, but this way nobody must know.
             let (used, length) = match stop {
                 None => (raw.len(), raw.len()),
@@ -71,12 +74,14 @@ impl Text {
     /// The way with escapes: the whole rest of the chunk goes into one buffer.
     fn unescape(&mut self, raw: &[u8], base: u64) -> Result<Piece, Malformed> {
         // Un-escaped text is never longer than its source, but for an escape cut by the edge.
-        let mut text = vec![0; raw.len() + SLACK];
+        let mut text = self.shelf.take(raw.len() + SLACK);
         let (mut read, mut written) = (0, 0);
-        let mut closed = false;
+        let (mut closed, mut ascii) = (false, self.utf8.len == 0);
         while !closed {
             if matches!(self.escape, Escape::None) {
-                (read, written) = copy_run(MARKS, raw, read, &mut text, written);
+                let plain;
+                (read, written, plain) = copy_plain(raw, read, &mut text, written);
+                ascii &= plain;
             }
             let Some(&byte) = raw.get(read) else { break };
             if !matches!(self.escape, Escape::None) {
@@ -85,25 +90,27 @@ impl Text {
                     Ok(None) => {}
                     Err(error) => {
                         // What stands before it is the first thing wrong.
-                        self.check(&raw[..read], base)?;
+                        self.utf8.check(&raw[..read], base)?;
                         return Err(error);
                     }
                 }
             } else if byte == b'"' {
                 closed = true;
-            } else if let Some(char) = raw.get(read + 1).and_then(|&letter| simple(letter)) {
-                text[written] = char;
-                written += 1;
-                read += 1;
+            } else if byte < SPACE {
+                self.utf8.check(&raw[..read], base)?;
+                return Err(Malformed { offset: base + read as u64, what: What::Control });
             } else {
                 self.escape = Escape::Letter;
                 self.escape_at = base + read as u64;
             }
             read += 1;
         }
-        self.check(&raw[..read], base)?;
-        text.truncate(written);
-        Ok(Piece { text: text.into(), used: read, closed })
+        // The source is checked, not what comes out: escapes are ASCII, so one is UTF-8 when the
+        // other is. A closing quote also finds a sequence that the string leaves unfinished.
+        if !ascii {
+            self.utf8.check(&raw[..read], base)?;
+        }
+        Ok(Piece { text: self.shelf.lend(text, written), used: read, closed })
     }
 
     /// One byte of an escape. Gives the character that it completes.
@@ -150,15 +157,11 @@ impl Text {
         Ok(None)
     }
 
-    /// Refuses control characters and bad UTF-8 in the source of the text.
-    ///
-    /// The source is checked, not what comes out: escapes are ASCII, so one is UTF-8 when the
-    /// other is, and the checks run over long slices. A closing quote in `raw` also finds a
-    /// sequence that the string leaves unfinished.
+    /// Refuses control characters and bad UTF-8 in text without escapes.
     fn check(&mut self, raw: &[u8], base: u64) -> Result<(), Malformed> {
         // No short circuit: this way the compiler makes vector code of it.
-        let control = raw.iter().fold(false, |found, &byte| found | (byte < 0x20));
-        if control && let Some(at) = raw.iter().position(|&byte| byte < 0x20) {
+        let control = raw.iter().fold(false, |found, &byte| found | (byte < SPACE));
+        if control && let Some(at) = raw.iter().position(|&byte| byte < SPACE) {
             self.utf8.check(&raw[..at], base)?;
             return Err(Malformed { offset: base + at as u64, what: What::Control });
         }
@@ -166,17 +169,45 @@ impl Text {
     }
 }
 
+/// Copies text and un-escapes what takes two bytes, up to a quote, a control character, another
+/// escape or the end. Gives the new positions, and whether all of it was ASCII for certain.
+fn copy_plain(raw: &[u8], read: usize, text: &mut [u8], written: usize) -> (usize, usize, bool) {
+    let [quote, backslash, last_control] = [b'"', b'\\', SPACE - 1].map(u8x16::splat);
+    // The highest bit of a byte is set only outside of ASCII.
+    let mut all = u8x16::splat(0);
+    let marks = |bytes: u8x16| {
+        all |= bytes;
+        bytes.simd_eq(quote) | bytes.simd_eq(backslash) | bytes.min(last_control).simd_eq(bytes)
+    };
+    let (read, written) = copy_blocks((raw, read), (&mut *text, written), marks, |mark| {
+        let &[b'\\', letter, ..] = mark else { return None };
+        simple(letter).map(|byte| Instead { over: 2, byte, written: true })
+    });
+    // What fills no block.
+    let rest = &raw[read..];
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..SPACE);
+    let run = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
+    text[written..written + run.len()].copy_from_slice(run);
+    let ascii = all.to_bitmask() == 0 && run.is_ascii();
+    (read + run.len(), written + run.len(), ascii)
+}
+
+/// What an escape of two bytes stands for, by its letter; 0 for other letters.
+const SIMPLE: [u8; 256] = {
+    let mut simple = [0; 256];
+    let pairs = [b"\"\"", b"\\\\", b"//", b"b\x08", b"f\x0C", b"n\n", b"r\r", b"t\t"];
+    let mut n = 0;
+    while n < pairs.len() {
+        simple[pairs[n][0] as usize] = pairs[n][1];
+        n += 1;
+    }
+    simple
+};
+
 /// The escapes of two bytes.
 fn simple(letter: u8) -> Option<u8> {
-    Some(match letter {
-        b'"' | b'\\' | b'/' => letter,
-        b'b' => 0x08,
-        b'f' => 0x0C,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        _ => return None,
-    })
+    let byte = SIMPLE[usize::from(letter)];
+    (byte != 0).then_some(byte)
 }
 
 /// Checks UTF-8 that comes in pieces.
