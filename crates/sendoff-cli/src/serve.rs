@@ -1,6 +1,8 @@
 //! `sendoff serve`: listeners, a bounded number of connections, and an end in good order.
 
+mod chunked;
 mod connection;
+mod direct;
 mod head;
 mod socket;
 

@@ -18,12 +18,10 @@ use sendoff::{Answer, Hub};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::direct::{Direct, Loan};
 use super::socket::{Answering, HeadLimits, InFlight, Socket};
 use crate::config::ConnectionLimits;
 
-/// What one connection reads of a body at once. It begins at 8 KiB and grows only while reads fill
-/// it, so connections that wait hold little; a large read saves two changes of task.
-const BUFFER: usize = 256 * 1024;
 /// Below it a half-open connection is noticed by nobody, above it a slow one is cut.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
@@ -43,7 +41,7 @@ impl Server {
             // The socket's own clock also runs before hyper knows which protocol is spoken.
             .header_read_timeout(None)
             .max_headers(limits.headers)
-            .max_buf_size(limits.header_bytes.max(BUFFER));
+            .max_buf_size(limits.header_bytes.max(64 * 1024));
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(128)
@@ -68,9 +66,9 @@ impl Server {
         if let Err(fault) = notice_silence(&tcp) {
             tracing::debug!(%fault, "the connection's socket options cannot be set");
         }
-        let in_flight = InFlight::default();
-        let socket = Socket::new(tcp, self.head, in_flight.clone());
-        let service = Serving { hub: self.hub.clone(), in_flight };
+        let (in_flight, loan) = (InFlight::default(), Loan::default());
+        let socket = Socket::new(tcp, self.head, in_flight.clone(), loan.clone());
+        let service = Serving { hub: self.hub.clone(), in_flight, loan };
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(socket), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -104,6 +102,7 @@ fn notice_silence(tcp: &TcpStream) -> std::io::Result<()> {
 struct Serving {
     hub: Hub,
     in_flight: InFlight,
+    loan: Loan,
 }
 
 impl Service<Request<Incoming>> for Serving {
@@ -113,21 +112,64 @@ impl Service<Request<Incoming>> for Serving {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let answering = self.in_flight.begin();
-        // Where a chunked body ends is not followed outside of hyper, and HTTP/1.0 kept
-        // connections by custom alone: neither gets a second request on its connection, so that
-        // nothing can be smuggled behind them.
-        let last = match request.version() {
-            Version::HTTP_11 => request.headers().contains_key(TRANSFER_ENCODING),
+        let (mut parts, body) = request.into_parts();
+        let body = match self.loan.body(&mut parts.headers) {
+            Some(direct) => Received::Direct(direct),
+            None => Received::Hyper(body),
+        };
+        // What follows a chunked body is not looked at, and HTTP/1.0 kept connections by custom
+        // alone: neither gets a second request on its connection, so that nothing can be smuggled
+        // behind them.
+        let last = match parts.version {
+            Version::HTTP_11 => parts.headers.contains_key(TRANSFER_ENCODING),
             version => version < Version::HTTP_11,
         };
+        let request = Request::from_parts(parts, body);
         let answer = tower_service::Service::call(&mut self.hub.clone(), request);
+        let loan = self.loan.clone();
         Box::pin(async move {
             let mut response = answer.await?;
-            if last {
+            // Behind a body that was not read there is no next request either.
+            if last || loan.is_unfinished() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| Tracked { body, _answering: answering }))
         })
+    }
+}
+
+/// A request's body.
+enum Received {
+    Hyper(Incoming),
+    Direct(Direct),
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Direct(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Hyper(body) => body.is_end_stream(),
+            Self::Direct(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Hyper(body) => body.size_hint(),
+            Self::Direct(body) => body.size_hint(),
+        }
     }
 }
 

@@ -72,6 +72,16 @@ pub(super) fn judge(head: &[u8], most_headers: usize) -> Result<Framing, Doubtfu
     }
 }
 
+/// A head that was found sound, without what says how long its body is.
+pub(super) fn without_framing(head: &[u8]) -> Vec<u8> {
+    let framing = [&b"content-length"[..], b"transfer-encoding"];
+    let lines = head.split_inclusive(|byte| *byte == b'\n').filter(|line| {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        !framing.iter().any(|framing| name.eq_ignore_ascii_case(framing))
+    });
+    lines.flatten().copied().collect()
+}
+
 /// Name and value of a header line; none where the name is empty, holds or is followed by a space,
 /// or the line continues the one above it (obs-fold).
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -154,6 +164,15 @@ mod tests {
         }
         let many = "A: b\r\n".repeat(65);
         assert_eq!(judged(&format!("GET / HTTP/1.1\r\n{many}\r\n")), Err(Doubtful));
+    }
+
+    #[test]
+    fn the_framing_can_be_taken_out() {
+        let head = b"POST /content-length: HTTP/1.1\r\nContent-Length: 5\r\nA: b\r\n\r\n";
+        let rest = b"POST /content-length: HTTP/1.1\r\nA: b\r\n\r\n";
+        assert_eq!(without_framing(head), rest);
+        let head = b"POST / HTTP/1.1\r\nA: b\r\ntransfer-ENCODING:chunked\r\n\r\n";
+        assert_eq!(without_framing(head), b"POST / HTTP/1.1\r\nA: b\r\n\r\n");
     }
 
     #[test]

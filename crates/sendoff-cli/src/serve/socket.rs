@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::direct::{Loan, SMALL, poll_discard};
 use super::head::{self, Framing};
 
 /// How long a kept connection may wait for its next request: longer than nginx and AWS keep theirs
@@ -79,44 +82,58 @@ enum Expect {
     Head,
     /// The rest of a body of known length.
     Body(u64),
-    /// Anything. After a chunked body the connection is closed (see [`super::connection`]), and
-    /// HTTP/2 has frames.
+    /// A body that somebody else reads: nothing before it has ended.
+    Lent,
+    /// Anything: HTTP/2 has frames.
     Anything,
     /// Nothing more: a head was refused.
     Nothing,
 }
 
 pub(super) struct Socket {
-    tcp: TcpStream,
+    /// None while a body has it.
+    reading: Option<OwnedReadHalf>,
+    writing: OwnedWriteHalf,
+    loan: Loan,
     limits: HeadLimits,
     in_flight: InFlight,
     expect: Expect,
     /// What was read and not handed on. `..ready` may be.
     held: Vec<u8>,
     ready: usize,
+    /// What was read behind a body that was lent out.
+    behind: Vec<u8>,
     /// How much of an unfinished head was judged.
     looked_at: usize,
     /// When the head, or its first byte, must have come; whether a byte of it has.
     waiting: Option<(Pin<Box<Sleep>>, bool)>,
     first: bool,
-    writing: Option<Pin<Box<Sleep>>>,
+    /// Runs while a write waits.
+    stuck: Option<Pin<Box<Sleep>>>,
+    /// A byte of an answer to the last request was written.
+    answered: bool,
     lingering: Option<Pin<Box<Sleep>>>,
     shut: bool,
 }
 
 impl Socket {
-    pub(super) fn new(tcp: TcpStream, limits: HeadLimits, in_flight: InFlight) -> Self {
+    pub(super) fn new(tcp: TcpStream, limits: HeadLimits, in_flight: InFlight, loan: Loan) -> Self {
+        let (reading, writing) = tcp.into_split();
         Self {
-            tcp,
+            reading: Some(reading),
+            writing,
+            loan,
             limits,
             in_flight,
             expect: Expect::Head,
             held: Vec::new(),
             ready: 0,
+            behind: Vec::new(),
             looked_at: 0,
             waiting: None,
             first: true,
-            writing: None,
+            stuck: None,
+            answered: false,
             lingering: None,
             shut: false,
         }
@@ -136,13 +153,16 @@ impl Socket {
         self.waiting = None;
         self.first = false;
         self.looked_at = 0;
+        self.answered = false;
         match judged {
             Ok(framing) => {
                 self.ready = size;
+                self.loan.head();
                 self.expect = match framing {
                     Framing::Length(0) => Expect::Head,
-                    Framing::Length(length) => Expect::Body(length),
-                    Framing::Chunked | Framing::Http2 => Expect::Anything,
+                    Framing::Length(length @ ..=SMALL) => Expect::Body(length),
+                    Framing::Length(_) | Framing::Chunked => self.lend(framing),
+                    Framing::Http2 => Expect::Anything,
                 };
             }
             Err(head::Doubtful) => {
@@ -153,13 +173,30 @@ impl Socket {
         }
     }
 
+    /// Gives the reading half to the body of the request whose head is held. hyper learns of no
+    /// body.
+    fn lend(&mut self, framing: Framing) -> Expect {
+        let Some(half) = self.reading.take() else { return Expect::Nothing };
+        let mut begun = self.held.split_off(self.ready);
+        if let Framing::Length(length) = framing
+            && begun.len() as u64 > length
+        {
+            // As long as what is held, so it fits.
+            self.behind = begun.split_off(length as usize);
+        }
+        self.held = head::without_framing(&self.held);
+        self.ready = self.held.len();
+        self.loan.offer(half, BytesMut::from(&begun[..]), framing);
+        Expect::Lent
+    }
+
     /// Hands on what may go on. False when there is nothing.
     fn hand_on(&mut self, out: &mut ReadBuf<'_>) -> bool {
         let mut size = self.ready.min(out.remaining());
         if self.ready == 0 {
             let held = self.held.len();
             size = match &mut self.expect {
-                Expect::Head | Expect::Nothing => 0,
+                Expect::Head | Expect::Lent | Expect::Nothing => 0,
                 Expect::Anything => held.min(out.remaining()),
                 Expect::Body(left) => {
                     let size = usize::try_from(*left).unwrap_or(usize::MAX);
@@ -205,11 +242,19 @@ impl Socket {
         Ok(())
     }
 
+    /// Reads from the connection, if no body has it.
+    fn poll_tcp(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.reading {
+            Some(reading) => Pin::new(reading).poll_read(cx, out),
+            None => Poll::Pending,
+        }
+    }
+
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             let mut bytes = [0; READ_AT_ONCE];
             let mut buffer = ReadBuf::new(&mut bytes);
-            if Pin::new(&mut self.tcp).poll_read(cx, &mut buffer)?.is_pending() {
+            if self.poll_tcp(cx, &mut buffer)?.is_pending() {
                 self.poll_patience(cx)?;
                 return Poll::Pending;
             }
@@ -224,6 +269,13 @@ impl Socket {
         }
     }
 
+    /// From here on no interim answer may go out.
+    fn begin_answer(&mut self) {
+        if !std::mem::replace(&mut self.answered, true) {
+            self.loan.answer();
+        }
+    }
+
     /// Keeps the time of a write: from the first byte that could not go out until all have.
     fn poll_write_time<T>(
         &mut self,
@@ -231,7 +283,7 @@ impl Socket {
         poll: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if poll.is_pending() {
-            let limit = self.writing.get_or_insert_with(|| Box::pin(sleep(WRITE)));
+            let limit = self.stuck.get_or_insert_with(|| Box::pin(sleep(WRITE)));
             ready!(limit.as_mut().poll(cx));
             let fault = io::Error::new(io::ErrorKind::TimedOut, "the answer was not read in time");
             return Poll::Ready(Err(fault));
@@ -262,8 +314,13 @@ impl AsyncRead for Socket {
                     }
                 }
                 Expect::Nothing => return Poll::Pending,
+                Expect::Lent => {
+                    this.reading = Some(ready!(this.loan.poll_back(cx)));
+                    this.held = std::mem::take(&mut this.behind);
+                    this.expect = Expect::Head;
+                }
                 Expect::Anything => {
-                    let poll = Pin::new(&mut this.tcp).poll_read(cx, out);
+                    let poll = this.poll_tcp(cx, out);
                     if poll.is_pending() {
                         this.poll_patience(cx)?;
                     }
@@ -271,7 +328,9 @@ impl AsyncRead for Socket {
                 }
                 Expect::Body(left) => {
                     let before = out.filled().len();
-                    ready!(Pin::new(&mut this.tcp).poll_read(cx, out))?;
+                    let left = &mut *left;
+                    let Some(reading) = &mut this.reading else { return Poll::Pending };
+                    ready!(Pin::new(reading).poll_read(cx, out))?;
                     let read = (out.filled().len() - before) as u64;
                     if read < *left {
                         *left -= read;
@@ -296,7 +355,8 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let poll = Pin::new(&mut this.tcp).poll_write(cx, bytes);
+        this.begin_answer();
+        let poll = Pin::new(&mut this.writing).poll_write(cx, bytes);
         this.poll_write_time(cx, poll)
     }
 
@@ -306,37 +366,39 @@ impl AsyncWrite for Socket {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let poll = Pin::new(&mut this.tcp).poll_write_vectored(cx, bytes);
+        this.begin_answer();
+        let poll = Pin::new(&mut this.writing).poll_write_vectored(cx, bytes);
         this.poll_write_time(cx, poll)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.writing.is_write_vectored()
     }
 
     /// hyper flushes when it holds nothing more.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.writing = None;
-        Pin::new(&mut this.tcp).poll_flush(cx)
+        this.stuck = None;
+        Pin::new(&mut this.writing).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.shut {
-            ready!(Pin::new(&mut this.tcp).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut this.writing).poll_shutdown(cx))?;
             this.shut = true;
         }
         let limit = this.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        let mut bytes = [0; READ_AT_ONCE];
         loop {
             if limit.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            let mut buffer = ReadBuf::new(&mut bytes);
-            match ready!(Pin::new(&mut this.tcp).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
-                _ => return Poll::Ready(Ok(())),
+            if this.reading.is_none() {
+                this.reading = this.loan.take_back();
+            }
+            let Some(reading) = &mut this.reading else { return Poll::Pending };
+            if ready!(poll_discard(reading, cx)) {
+                return Poll::Ready(Ok(()));
             }
         }
     }

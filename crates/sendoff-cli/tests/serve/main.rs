@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests block and reach loopback sockets")]
 
+mod bodies;
 mod commands;
 mod hub;
 mod p08_memory;

@@ -60,7 +60,7 @@ fn p17_at_most_one_answer_and_then_the_end() {
         // Only the end of the connection ends this read.
         let answers = wire.rest();
         assert!(answers.matches("HTTP/1.1 ").count() <= 1, "{name}: {answers}");
-        assert!(!answers.contains("livez") && !answers.ends_with("ok\n"), "{name}: {answers}");
+        assert!(!answers.contains("\"live\""), "{name}: {answers}");
     }
 }
 

@@ -44,6 +44,11 @@ impl Wire {
         Self { stream, buffer: Vec::new() }
     }
 
+    /// The same connection, for a thread that sends while another receives.
+    pub(crate) fn clone(&self) -> Self {
+        Self { stream: self.stream.try_clone().unwrap(), buffer: Vec::new() }
+    }
+
     /// Closes the connection. What the hub had sent and nobody read makes a FIN a reset too.
     pub(crate) fn hang_up(self, how: Goodbye) {
         if let Goodbye::Reset = how {

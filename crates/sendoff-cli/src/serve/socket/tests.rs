@@ -18,7 +18,7 @@ async fn pair() -> (Socket, InFlight, TcpStream) {
     let address = listener.local_addr().unwrap();
     let (caller, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
     let in_flight = InFlight::default();
-    let socket = Socket::new(accepted.unwrap().0, LIMITS, in_flight.clone());
+    let socket = Socket::new(accepted.unwrap().0, LIMITS, in_flight.clone(), Loan::default());
     (socket, in_flight, caller.unwrap())
 }
 
