@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use base64_simd::STANDARD_NO_PAD;
+use base64_simd::{AsOut, STANDARD_NO_PAD};
 use bytes::Bytes;
 use wide::u8x16;
 
 use super::runs::{Instead, SLACK, copy_blocks};
+use super::shelf::Shelf;
 
 /// Decodes base64 (RFC 4648 section 4) that comes in pieces cut anywhere.
 ///
@@ -21,14 +22,16 @@ pub(crate) struct Reader {
     len: usize,
     /// How many `=` came.
     padding: usize,
-    /// Bytes of text in earlier pieces.
+    /// Bytes of text in earlier pieces, newlines not counted.
     offset: u64,
+    shelf: Shelf,
 }
 
 /// Why text is no base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadBase64 {
-    /// The byte of the text at fault, counted from 0, white space included.
+    /// The byte of the text at fault, counted from 0 and without newlines: whoever un-escaped the
+    /// text may have left them out.
     pub(crate) offset: u64,
     pub(crate) what: Fault,
 }
@@ -73,19 +76,22 @@ impl Reader {
     /// `text` holds something that is no base64. The reader is of no more use then.
     pub(crate) fn feed(&mut self, text: &[u8]) -> Result<Bytes, BadBase64> {
         // What Looker sends holds newlines and nothing else that is white space, and padding only
-        // at its very end. All other text, good or bad, goes the way that looks at each byte.
-        let fast = if self.padding == 0 { self.decode(self.without_newlines(text)) } else { None };
-        let decoded = match fast {
-            Some(decoded) => decoded,
-            None => {
-                let chars = self.checked(text)?;
-                // Every character was checked, so it decodes.
-                let end = self.offset + text.len() as u64;
-                self.decode(chars).ok_or(BadBase64 { offset: end, what: Fault::CutShort })?
+        // at its very end; most newlines are gone already. All other text, good or bad, goes the
+        // way that looks at each byte.
+        if self.padding == 0 {
+            if let Some(decoded) = self.decode(text) {
+                self.offset += text.len() as u64;
+                return Ok(decoded);
             }
-        };
-        self.offset += text.len() as u64;
-        Ok(decoded)
+            let chars = without_newlines(text);
+            if let Some(decoded) = self.decode(&chars) {
+                self.offset += chars.len() as u64;
+                return Ok(decoded);
+            }
+        }
+        let chars = self.checked(text)?;
+        // Every character was checked, so it decodes.
+        self.decode(&chars).ok_or(BadBase64 { offset: self.offset, what: Fault::CutShort })
     }
 
     /// The text ended.
@@ -105,31 +111,13 @@ impl Reader {
         Err(BadBase64 { offset: self.offset, what })
     }
 
-    /// The open characters and `text` behind them, in one buffer.
-    fn without_newlines(&self, text: &[u8]) -> Vec<u8> {
-        let mut chars = vec![0; self.len + text.len() + SLACK];
-        chars[..self.len].copy_from_slice(&self.open[..self.len]);
-        let newline = u8x16::splat(b'\n');
-        let (read, mut written) = copy_blocks(
-            (text, 0),
-            (&mut chars, self.len),
-            |bytes| bytes.simd_eq(newline),
-            |_| Some(Instead { over: 1, byte: 0, written: false }),
-        );
-        for &char in text[read..].iter().filter(|&&char| char != b'\n') {
-            chars[written] = char;
-            written += 1;
-        }
-        chars.truncate(written);
-        chars
-    }
-
-    /// The same without any white space and padding, each byte looked at.
+    /// `text` without any white space and padding, each byte looked at.
     fn checked(&mut self, text: &[u8]) -> Result<Vec<u8>, BadBase64> {
-        let mut chars = Vec::with_capacity(self.len + text.len() + 2);
-        chars.extend_from_slice(&self.open[..self.len]);
-        for (offset, &byte) in (self.offset..).zip(text) {
-            let wanted = (4 - chars.len() % 4) % 4;
+        let mut chars = Vec::with_capacity(text.len());
+        for &byte in text.iter().filter(|&&byte| byte != b'\n') {
+            let offset = self.offset;
+            self.offset += 1;
+            let wanted = (4 - (self.len + chars.len()) % 4) % 4;
             let what = match byte {
                 _ if byte.is_ascii_whitespace() => continue,
                 _ if self.padding > 0 && (byte != b'=' || self.padding == wanted) => {
@@ -150,26 +138,73 @@ impl Reader {
         Ok(chars)
     }
 
-    /// Decodes in place, without the bytes that were given out before. `None`: not base64, and
-    /// nothing has changed.
-    fn decode(&mut self, mut chars: Vec<u8>) -> Option<Bytes> {
-        let given = bytes_of(self.len);
-        let whole = chars.len() & !3;
-        let mut open = [0; 3];
-        let tail = chars.get(whole..)?;
-        let len = tail.len();
-        open.get_mut(..len)?.copy_from_slice(tail);
-        let mut bits = 0u32;
-        for (at, &char) in tail.iter().enumerate() {
-            bits |= u32::from(sextet(char)?) << (26 - 6 * at);
-        }
-        let decoded = STANDARD_NO_PAD.decode_inplace(chars.get_mut(..whole)?).ok()?.len();
-        chars.truncate(decoded);
-        // Two characters make the first byte of their group certain, three the second.
-        chars.extend_from_slice(bits.to_be_bytes().get(..bytes_of(len))?);
+    /// Decodes the open characters and `chars` behind them, without the bytes that were given out
+    /// before. `None`: not base64, and nothing has changed.
+    fn decode(&mut self, chars: &[u8]) -> Option<Bytes> {
+        let mut bytes = self.shelf.take(chars.len() / 4 * 3 + 6);
+        let decoded = self.decode_to(chars, &mut bytes);
+        let written = decoded.map_or(0, |(written, ..)| written);
+        // Lent in any case, so that it comes back.
+        let bytes = self.shelf.lend(bytes, written);
+        let (_, open, len) = decoded?;
         (self.open, self.len) = (open, len);
-        Some(Bytes::from(chars).split_off(given))
+        Some(bytes)
     }
+
+    /// How much was written, and what is open then.
+    fn decode_to(&self, chars: &[u8], bytes: &mut [u8]) -> Option<(usize, [u8; 3], usize)> {
+        // The group that is open, as far as it goes on here.
+        let missing = if self.len == 0 { 0 } else { 4 - self.len };
+        let (first, rest) = chars.split_at(missing.min(chars.len()));
+        let (whole, last) = rest.split_at(rest.len() & !3);
+        let mut group = [0; 4];
+        group[..self.len].copy_from_slice(&self.open[..self.len]);
+        group[self.len..self.len + first.len()].copy_from_slice(first);
+        let mut len = self.len + first.len();
+        let certain = group_bytes(&group[..len])?;
+        let new = &certain[bytes_of(self.len)..bytes_of(len)];
+        bytes[..new.len()].copy_from_slice(new);
+        let mut written = new.len();
+        if first.len() == missing {
+            written += STANDARD_NO_PAD.decode(whole, bytes[written..].as_out()).ok()?.len();
+            // Two characters make the first byte of their group certain, three the second.
+            let certain = &group_bytes(last)?[..bytes_of(last.len())];
+            bytes[written..written + certain.len()].copy_from_slice(certain);
+            written += certain.len();
+            group[..last.len()].copy_from_slice(last);
+            len = last.len();
+        }
+        let [a, b, c, _] = group;
+        Some((written, [a, b, c], len))
+    }
+}
+
+/// `text` without its newlines.
+fn without_newlines(text: &[u8]) -> Vec<u8> {
+    let mut chars = vec![0; text.len() + SLACK];
+    let newline = u8x16::splat(b'\n');
+    let (read, mut written) = copy_blocks(
+        (text, 0),
+        (&mut chars, 0),
+        |bytes| bytes.simd_eq(newline),
+        |_| Some(Instead { over: 1, byte: 0, written: false }),
+    );
+    for &char in text[read..].iter().filter(|&&char| char != b'\n') {
+        chars[written] = char;
+        written += 1;
+    }
+    chars.truncate(written);
+    chars
+}
+
+/// The bytes that up to four characters stand for; those that are not certain hold anything.
+fn group_bytes(chars: &[u8]) -> Option<[u8; 3]> {
+    let mut bits = 0u32;
+    for (at, &char) in chars.iter().enumerate() {
+        bits |= u32::from(sextet(char)?) << (26 - 6 * at);
+    }
+    let [a, b, c, _] = bits.to_be_bytes();
+    Some([a, b, c])
 }
 
 /// How many bytes `chars` characters of a group of four make certain.
@@ -237,7 +272,7 @@ mod tests {
     fn what_is_no_base64_is_named_with_its_place() {
         let cases: [(&[u8], &str); 12] = [
             (b"QUJ!", "character '!' at byte 3 is not base64"),
-            (b"QUJD\nQU\nJ-", "character '-' at byte 9 is not base64"),
+            (b"QUJD\nQU\nJ-", "character '-' at byte 7 is not base64"),
             (b"_w==", "character '_' at byte 0 is not base64"),
             (b"QU\xc3\xa9", "byte 2 (0xc3) is not base64"),
             (b"QUJDRA==QUJD", "base64 goes on after its padding at byte 8"),
@@ -246,7 +281,7 @@ mod tests {
             (b"QUJD=", "character '=' at byte 4 is not base64"),
             (b"Q===", "character '=' at byte 1 is not base64"),
             (b"QUJDR", "base64 ends at byte 5 within a group of characters"),
-            (b"QUJDRA=\n", "base64 ends at byte 8 within a group of characters"),
+            (b"QUJDRA=\n", "base64 ends at byte 7 within a group of characters"),
             (b"QUJDRB==", "the last character before byte 8 is not base64"),
         ];
         for (text, sentence) in cases {

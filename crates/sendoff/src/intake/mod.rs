@@ -125,7 +125,7 @@ impl Intake {
                 Event::AttachmentMember { name, json } => self.attachment_member(&name, &json)?,
                 Event::DataStart { origin: Origin::Attachment, shape } if self.may_start() => {
                     let head = std::mem::take(&mut self.head);
-                    let decoder = Decoder::new(is_base64(&head.mimetype), shape);
+                    let decoder = self.decoder(is_base64(&head.mimetype), shape);
                     let (live, rest) = live::split(self, decoder);
                     return Ok((head, Data::Live(Box::new(live), rest)));
                 }
@@ -155,10 +155,20 @@ impl Intake {
         seen.kind && seen.plan && seen.data && seen.form && seen.mimetype && !seen.attachment
     }
 
+    /// What the text of the data goes through.
+    fn decoder(&mut self, base64: bool, shape: Shape) -> Decoder {
+        if base64 && shape == Shape::Text {
+            self.tokenizer.join_lines();
+            Decoder::Base64(base64::Reader::new())
+        } else {
+            Decoder::Plain
+        }
+    }
+
     async fn spool(&mut self, shape: Shape, room: &SpoolRoom) -> Result<SpooledData, Refusal> {
         self.seen.attachment = true;
         let known = self.seen.mimetype;
-        let mut decoder = Decoder::new(known && is_base64(&self.head.mimetype), shape);
+        let mut decoder = self.decoder(known && is_base64(&self.head.mimetype), shape);
         let mut writer = room.writer();
         while let Some(event) = std::future::poll_fn(|cx| self.poll_event(cx)).await? {
             match event {
@@ -259,14 +269,6 @@ enum Decoder {
 }
 
 impl Decoder {
-    fn new(base64: bool, shape: Shape) -> Self {
-        if base64 && shape == Shape::Text {
-            Self::Base64(base64::Reader::new())
-        } else {
-            Self::Plain
-        }
-    }
-
     fn feed(&mut self, text: Bytes) -> Result<Bytes, Refusal> {
         match self {
             Self::Plain => Ok(text),

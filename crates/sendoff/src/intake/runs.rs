@@ -70,6 +70,30 @@ pub(super) fn copy_blocks(
     (read, written)
 }
 
+/// Copies lines of the same length without what ends them, up to the first that is not such a
+/// line: shorter or longer, or with a mark within it. Gives the new positions.
+#[inline(always)]
+pub(super) fn copy_lines(
+    (from, mut read): (&[u8], usize),
+    (to, mut written): (&mut [u8], usize),
+    (length, end): (usize, [u8; 2]),
+    mut marks: impl FnMut(u8x16) -> u8x16,
+) -> (usize, usize) {
+    while let Some(block) = from.get(read..).and_then(<[u8]>::first_chunk::<BLOCK>)
+        && let Some(out) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<BLOCK>)
+    {
+        let found = bits(block, &mut marks);
+        if found.trailing_zeros() as usize != length
+            || block.get(length..length + 2) != Some(&end[..])
+        {
+            break;
+        }
+        *out = *block;
+        (read, written) = (read + length + 2, written + length);
+    }
+    (read, written)
+}
+
 /// Which bytes of a block are marks, that of the first byte in the lowest bit.
 #[inline(always)]
 fn bits(block: &[u8; BLOCK], marks: &mut impl FnMut(u8x16) -> u8x16) -> u64 {

@@ -275,6 +275,13 @@ impl Tokenizer {
         Ok(())
     }
 
+    /// Leaves newlines out of the text that is streaming, where they mean nothing: in base64.
+    pub(crate) fn join_lines(&mut self) {
+        if self.state == State::InText {
+            self.text.join_lines();
+        }
+    }
+
     /// The body ended.
     ///
     /// # Errors

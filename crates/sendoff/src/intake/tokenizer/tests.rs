@@ -378,3 +378,47 @@ fn raw_members_are_what_serde_json_would_hand_on() {
         assert_eq!(theirs[name].get().as_bytes(), json);
     }
 }
+
+/// The data of a request whose lines are joined, when its text comes in these pieces.
+fn joined(text: &str, cuts: &[usize]) -> String {
+    let mut tokenizer = Tokenizer::new(Limits::default());
+    let mut events = VecDeque::new();
+    tokenizer.feed(&Bytes::from_static(b"{\"attachment\":{\"data\":\""), &mut events).unwrap();
+    tokenizer.join_lines();
+    let encoded = serde_json::to_string(text).unwrap();
+    let rest = Bytes::from(format!("{}}},\"a\":\"\\n\"}}", &encoded[1..]));
+    let mut from = 0;
+    for &to in cuts.iter().chain([&rest.len()]) {
+        tokenizer.feed(&rest.slice(from..to), &mut events).unwrap();
+        from = to;
+    }
+    tokenizer.finish().unwrap();
+    let data = events.iter().filter_map(|event| match event {
+        Event::Data(data) => Some(&data[..]),
+        _ => None,
+    });
+    let data = data.collect::<Vec<_>>().concat();
+    // Only the data is joined.
+    let after = Event::Member { name: "a".into(), json: b"\"\\n\"".to_vec() };
+    assert!(events.contains(&after), "{events:?}");
+    String::from_utf8(data).unwrap()
+}
+
+#[test]
+fn lines_are_joined_wherever_they_are_cut() {
+    let line = "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmn\n";
+    let text = line.repeat(6) + "short\n\n" + &line.repeat(2) + "é\"\\\t\n" + &line[..30];
+    let expected = text.replace('\n', "");
+    for cut in 0..text.len() {
+        assert_eq!(joined(&text, &[cut]), expected, "cut at {cut}");
+        assert_eq!(joined(&text, &[cut, (cut + 90).min(text.len())]), expected, "cut at {cut}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_lines_are_joined(lines in prop::collection::vec("[a-z\"\\\\\té]{0,4}|[a-z]{58,62}|[a-z]{40}[\"é\\\\a][a-z]{19}", 0..24)) {
+        let text = lines.join("\n");
+        prop_assert_eq!(joined(&text, &[]), text.replace('\n', ""));
+    }
+}

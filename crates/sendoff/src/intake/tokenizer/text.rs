@@ -4,7 +4,7 @@ use bytes::Bytes;
 use memchr::memchr2;
 use wide::u8x16;
 
-use super::super::runs::{Instead, SLACK, copy_blocks};
+use super::super::runs::{Instead, SLACK, copy_blocks, copy_lines};
 use super::super::shelf::Shelf;
 use super::{Malformed, What};
 
@@ -18,6 +18,8 @@ pub(super) struct Text {
     /// Where the backslash of the running escape stands, or that of its first half.
     escape_at: u64,
     utf8: Utf8,
+    /// Whether newlines are left out.
+    joined: bool,
     shelf: Shelf,
 }
 
@@ -65,10 +67,16 @@ impl Text {
                 Some(_) => return self.unescape(raw, base),
             };
             self.check(&raw[..used], base)?;
+            self.joined &= stop.is_none();
             let text = raw.slice(..length);
             return Ok(Piece { text, used, closed: stop.is_some() });
         }
         self.unescape(raw, base)
+    }
+
+    /// Leaves newlines out from here to the closing quote.
+    pub(super) fn join_lines(&mut self) {
+        self.joined = true;
     }
 
     /// The way with escapes: the whole rest of the chunk goes into one buffer.
@@ -80,12 +88,13 @@ impl Text {
         while !closed {
             if matches!(self.escape, Escape::None) {
                 let plain;
-                (read, written, plain) = copy_plain(raw, read, &mut text, written);
+                (read, written, plain) = copy_plain((raw, read), (&mut text, written), self.joined);
                 ascii &= plain;
             }
             let Some(&byte) = raw.get(read) else { break };
             if !matches!(self.escape, Escape::None) {
                 match self.step(byte, base + read as u64) {
+                    Ok(Some('\n')) if self.joined => {}
                     Ok(Some(char)) => written += char.encode_utf8(&mut text[written..]).len(),
                     Ok(None) => {}
                     Err(error) => {
@@ -110,6 +119,7 @@ impl Text {
         if !ascii {
             self.utf8.check(&raw[..read], base)?;
         }
+        self.joined &= !closed;
         Ok(Piece { text: self.shelf.lend(text, written), used: read, closed })
     }
 
@@ -169,19 +179,31 @@ impl Text {
     }
 }
 
+/// How an escaped newline is written.
+const NEWLINE: [u8; 2] = *b"\\n";
+
 /// Copies text and un-escapes what takes two bytes, up to a quote, a control character, another
 /// escape or the end. Gives the new positions, and whether all of it was ASCII for certain.
-fn copy_plain(raw: &[u8], read: usize, text: &mut [u8], written: usize) -> (usize, usize, bool) {
+fn copy_plain(
+    (raw, read): (&[u8], usize),
+    (text, written): (&mut [u8], usize),
+    joined: bool,
+) -> (usize, usize, bool) {
     let [quote, backslash, last_control] = [b'"', b'\\', SPACE - 1].map(u8x16::splat);
     // The highest bit of a byte is set only outside of ASCII.
     let mut all = u8x16::splat(0);
-    let marks = |bytes: u8x16| {
+    let mut marks = |bytes: u8x16| {
         all |= bytes;
         bytes.simd_eq(quote) | bytes.simd_eq(backslash) | bytes.min(last_control).simd_eq(bytes)
     };
-    let (read, written) = copy_blocks((raw, read), (&mut *text, written), marks, |mark| {
+    let (mut read, mut written) = (read, written);
+    if joined {
+        (read, written) = copy_joined((raw, read), (text, written), &mut marks);
+    }
+    let (read, written) = copy_blocks((raw, read), (text, written), &mut marks, |mark| {
         let &[b'\\', letter, ..] = mark else { return None };
-        simple(letter).map(|byte| Instead { over: 2, byte, written: true })
+        let written = !(joined && letter == NEWLINE[1]);
+        simple(letter).map(|byte| Instead { over: 2, byte, written })
     });
     // What fills no block.
     let rest = &raw[read..];
@@ -190,6 +212,27 @@ fn copy_plain(raw: &[u8], read: usize, text: &mut [u8], written: usize) -> (usiz
     text[written..written + run.len()].copy_from_slice(run);
     let ascii = all.to_bitmask() == 0 && run.is_ascii();
     (read + run.len(), written + run.len(), ascii)
+}
+
+/// Copies text without its newlines, as long as its lines are as long as the second one of them:
+/// what base64 is wrapped by writes them so. It stops anywhere else.
+fn copy_joined(
+    (raw, read): (&[u8], usize),
+    (text, written): (&mut [u8], usize),
+    marks: impl FnMut(u8x16) -> u8x16,
+) -> (usize, usize) {
+    // The line that the chunk begins within.
+    let first = memchr2(b'"', b'\\', &raw[read..]).unwrap_or(0);
+    let Some(run) = raw.get(read..read + first) else { return (read, written) };
+    let begin = read + first + NEWLINE.len();
+    let second = raw.get(begin..).and_then(|rest| memchr2(b'"', b'\\', rest)).unwrap_or(0);
+    let plain = |byte: &u8| (SPACE..0x80).contains(byte);
+    if !raw[read + first..].starts_with(&NEWLINE) || !run.iter().all(plain) {
+        return (read, written);
+    }
+    text[written..written + first].copy_from_slice(run);
+    let at = (begin, written + first);
+    copy_lines((raw, at.0), (text, at.1), (second, NEWLINE), marks)
 }
 
 /// What an escape of two bytes stands for, by its letter; 0 for other letters.
