@@ -8,6 +8,9 @@ mod azure_storage;
 mod debug;
 mod digitalocean_object_storage;
 mod file;
+mod segment_event;
+mod segment_group;
+mod segment_track;
 mod sendgrid;
 #[cfg(feature = "sftp")]
 mod sftp;
@@ -40,6 +43,9 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(amazon_s3::AmazonS3),
         Box::new(azure_storage::AzureStorage),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
+        Box::new(segment_event::SegmentEvent),
+        Box::new(segment_group::SegmentGroup),
+        Box::new(segment_track::SegmentTrack),
         Box::new(sendgrid::SendGrid),
         #[cfg(feature = "sftp")]
         Box::new(sftp::Sftp),
@@ -71,6 +77,9 @@ pub fn fakes() -> Vec<MakeFake> {
         debug::fake,
         digitalocean_object_storage::fake::fake,
         file::fake,
+        segment_event::fake,
+        segment_group::fake,
+        segment_track::fake,
         sendgrid::fake,
         #[cfg(feature = "sftp")]
         sftp::fake,
@@ -78,6 +87,28 @@ pub fn fakes() -> Vec<MakeFake> {
         tray::fake,
         webhook::fake,
         zapier::fake,
+    ]
+}
+
+/// What a destination does otherwise than the reference hub, where that is a known fault of the
+/// reference's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What the reference hub does, as a sentence.
+    pub reference: &'static str,
+    /// What ours does, as a sentence.
+    pub ours: &'static str,
+    /// The param or form field that brings the old behaviour back, if there is one.
+    pub switch: Option<&'static str>,
+}
+
+/// The differences of each destination, by its name. The docs make a table of them.
+pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
+    vec![
+        ("segment_event", shared::segment::DIFFERENCES),
+        ("segment_group", shared::segment::DIFFERENCES),
+        ("segment_group", segment_group::DIFFERENCES),
+        ("segment_track", shared::segment::DIFFERENCES),
     ]
 }
 
@@ -89,6 +120,9 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("debug", include_str!("debug/setup.md")),
         ("digitalocean_object_storage", include_str!("digitalocean_object_storage/setup.md")),
         ("file", include_str!("file/setup.md")),
+        ("segment_event", include_str!("segment_event/setup.md")),
+        ("segment_group", include_str!("segment_group/setup.md")),
+        ("segment_track", include_str!("segment_track/setup.md")),
         ("sendgrid", include_str!("sendgrid/setup.md")),
         #[cfg(feature = "sftp")]
         ("sftp", include_str!("sftp/setup.md")),

@@ -11,5 +11,6 @@ pub(crate) mod in_order;
 pub(crate) mod mail;
 pub(crate) mod object_store;
 pub(crate) mod s3;
+pub(crate) mod segment;
 pub(crate) mod template;
 pub(crate) mod xml;

@@ -17,6 +17,22 @@ pub const ALL: &[Difference] = &[
         reason: "The reference's text ends in a space that nobody sees.",
     },
     Difference {
+        action: "segment_event",
+        pointer: "/form_url",
+        reason: "An optional form chooses what becomes of refused rows.",
+    },
+    Difference {
+        action: "segment_group",
+        pointer: "/form_url",
+        reason: "An optional form chooses what becomes of refused rows.",
+    },
+    Difference {
+        action: "segment_group",
+        pointer: "/required_fields",
+        reason: "Without a group id there is no call; the reference's list of user ids replaces its \
+                 group tag in Looker's reading.",
+    },
+    Difference {
         action: "sftp",
         pointer: "/supported_action_types",
         reason: "A rendered dashboard is a file like any other.",

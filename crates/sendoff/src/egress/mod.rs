@@ -322,6 +322,11 @@ impl Http {
         Self { paced: Some(Paced { pace: Arc::clone(pace), rows }), ..self.clone() }
     }
 
+    /// How long a second of a vendor's lasts.
+    pub(crate) fn second(&self) -> Duration {
+        self.delivery.egress.inner.retry.second
+    }
+
     /// The pace of all deliveries that use `account` now.
     pub(crate) fn shared_pace(&self, account: &str, make: impl FnOnce() -> Pace) -> Arc<Pace> {
         self.delivery.egress.inner.paces.shared(account, make)

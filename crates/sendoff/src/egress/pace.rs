@@ -42,8 +42,16 @@ struct Clock {
 }
 
 impl Pace {
-    pub(crate) fn new(rate: Rate, cool_down: Duration) -> Self {
+    /// `second` is how long a second of the rate lasts.
+    pub(crate) fn new(rate: Rate, cool_down: Duration, second: Duration) -> Self {
         let now = Instant::now();
+        let second = second.as_secs_f64();
+        let rate = match rate {
+            Rate::Unlimited => rate,
+            Rate::Requests(rate) => Rate::Requests(rate / second),
+            Rate::Rows(rate) => Rate::Rows(rate / second),
+        };
+        let cool_down = cool_down.mul_f64(second);
         Self { rate, cool_down, clock: Mutex::new(Clock { next: now, rested: now }) }
     }
 
@@ -116,7 +124,7 @@ mod tests {
     use super::*;
 
     fn pace(rate: Rate) -> Pace {
-        Pace::new(rate, Duration::ZERO)
+        Pace::new(rate, Duration::ZERO, Duration::from_secs(1))
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,7 +23,8 @@ pub struct RetryPolicy {
     /// The longest wait that a vendor may ask for with `Retry-After`; beyond it the delivery fails
     /// at once and says how long to wait.
     pub longest_asked: Duration,
-    /// How long a second in `Retry-After` lasts. Tests make it shorter.
+    /// How long a second lasts in what vendors ask for: in `Retry-After`, in a rate. Tests make it
+    /// shorter.
     #[doc(hidden)]
     pub second: Duration,
 }

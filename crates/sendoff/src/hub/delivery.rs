@@ -91,6 +91,12 @@ enum NotRun {
     Failed(Error),
 }
 
+impl NotRun {
+    fn left_something(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.arrival() != crate::Arrival::Nothing)
+    }
+}
+
 impl From<Error> for NotRun {
     fn from(error: Error) -> Self {
         Self::Failed(error)
@@ -159,6 +165,8 @@ impl Delivery {
             Err(failure) if self.stop.reason().is_some() => Err(failure),
             Err(failure) => match settle(rest, true).await {
                 None => Err(failure),
+                // Something stands at the destination, which the delivery's own words tell.
+                Some(_) if failure.left_something() => Err(failure),
                 Some(refusal) => Err(NotRun::Unreadable(refusal)),
             },
         }
@@ -254,7 +262,7 @@ impl Delivery {
                 self.log("not delivered", executed.looker.message.as_deref().unwrap_or_default());
                 return Ended { executed, refusal: None };
             }
-            Err(NotRun::Unreadable(refusal)) => (Err(refusal.error()), Some(refusal)),
+            Err(NotRun::Unreadable(refusal)) => (Err(refusal.answer()), Some(refusal)),
             Err(NotRun::Failed(error)) => (Err(error), None),
             Ok(receipt) => (Ok(receipt), None),
         };

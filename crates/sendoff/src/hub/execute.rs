@@ -106,8 +106,8 @@ fn respond(ended: Ended) -> Response<Answer> {
 /// reads it whatever the status.
 pub(super) fn unreadable(refusal: &Refusal) -> Response<Answer> {
     let status = refusal.status().unwrap_or(StatusCode::BAD_REQUEST);
-    let executed = outcome::of_delivery(&Err(refusal.error()), None, &Redactor::default());
-    let message = refusal.message();
+    let executed = outcome::of_delivery(&Err(refusal.answer()), None, &Redactor::default());
+    let message = refusal.answer().message().to_owned();
     let body = serde_json::json!({
         "success": false, "error": message, "looker": executed.looker,
     });

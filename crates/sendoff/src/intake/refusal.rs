@@ -57,7 +57,7 @@ impl Refusal {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Malformed(malformed) if malformed.is_cut_short() => {
-                format!("Looker's request was cut short: {malformed}. Nothing was delivered.")
+                format!("Looker's request was cut short: {malformed}.")
             }
             Self::Malformed(malformed) => {
                 format!("The request is not the JSON that Looker sends: {malformed}.")
@@ -65,9 +65,9 @@ impl Refusal {
             Self::Member(error) => {
                 format!("The request is not the JSON that Looker sends: {error}.")
             }
-            Self::Base64(error) => format!(
-                "Looker's attachment says it is base64, but {error}. Nothing was delivered."
-            ),
+            Self::Base64(error) => {
+                format!("Looker's attachment says it is base64, but {error}.")
+            }
             Self::SecondData => {
                 "The request holds data in two places, so it is unclear which to deliver.".into()
             }
@@ -85,17 +85,26 @@ impl Refusal {
                 "The request says it is gzip, but its body cannot be unpacked.".into()
             }
             Self::Stalled { after } => format!(
-                "Looker's request stalled: next to nothing came for {}. Nothing was delivered.",
+                "Looker's request stalled: next to nothing came for {}.",
                 text::duration(*after)
             ),
-            Self::BrokeOff { .. } => {
-                "Looker's request broke off before its end. Nothing was delivered.".into()
-            }
+            Self::BrokeOff { .. } => "Looker's request broke off before its end.".into(),
             Self::Spool(error) => error.message().to_owned(),
         }
     }
 
-    /// The same as an error of a delivery.
+    /// The sentence where nothing stands at a destination, which it then says.
+    pub(crate) fn answer(&self) -> Error {
+        let cut = match self {
+            Self::Malformed(malformed) => malformed.is_cut_short(),
+            Self::Base64(_) | Self::Stalled { .. } | Self::BrokeOff { .. } => true,
+            _ => false,
+        };
+        let error = self.error();
+        if cut { error.remark("Nothing was delivered.") } else { error }
+    }
+
+    /// The same as an error of a delivery, which may have got somewhere.
     pub(crate) fn error(&self) -> Error {
         match self {
             Self::Spool(error) => {

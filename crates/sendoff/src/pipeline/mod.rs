@@ -252,7 +252,8 @@ impl Pipeline {
         S: Fn(Batch) -> F + Send + Sync,
         F: Future<Output = Result<Reply>> + Send,
     {
-        let make = || Pace::new(self.limits.rate, self.limits.cool_down);
+        let BatchLimits { rate, cool_down, .. } = self.limits;
+        let make = || Pace::new(rate, cool_down, self.http.second());
         let pace = match &self.account {
             Some(account) => self.http.shared_pace(account, make),
             None => Arc::new(make()),

@@ -31,14 +31,19 @@ impl Pick {
 
     /// The column, if there is one.
     pub fn find(self, columns: &Columns) -> Option<&Column> {
-        let tagged = |column: &&Column| self.tags.iter().any(|tag| column.has_tag(tag));
+        let tagged = |column: &&Column| self.is(column);
         let named = |column: &&Column| self.names.iter().any(|name| is_called(column, name));
         columns.iter().find(tagged).or_else(|| columns.iter().find(named))
     }
 
     /// Every column that carries one of the tags.
     pub fn all(self, columns: &Columns) -> impl Iterator<Item = &Column> {
-        columns.iter().filter(move |column| self.tags.iter().any(|tag| column.has_tag(tag)))
+        columns.iter().filter(move |column| self.is(column))
+    }
+
+    /// Whether a column carries one of the tags.
+    pub fn is(self, column: &Column) -> bool {
+        self.tags.iter().any(|tag| column.has_tag(tag))
     }
 
     /// The column; a clone, so that the rows may be read on.

@@ -9,6 +9,29 @@ use sha2::{Digest, Sha256};
 const ROW: usize = 64;
 /// Rows made at once.
 const ROWS: u64 = 1024;
+/// Digits of a row's number.
+const DIGITS: usize = 10;
+
+/// Rows as a destination of rows wants them: json_detail, with the row's number at one place in
+/// each, by which the stand-in tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowShape {
+    /// The JSON of `fields`, with the tags that the action needs.
+    pub fields: &'static str,
+    /// The row's JSON before its number. Ten decimal digits follow, which count from 0.
+    pub before: &'static str,
+    /// The row's JSON behind its number.
+    pub after: &'static str,
+}
+
+/// Where `fields` stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fields {
+    First,
+    Last,
+    /// First, without any tag.
+    Untagged,
+}
 
 /// The shape of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +41,7 @@ enum Shape {
     Json,
     /// Looker's object with `fields` and `data`.
     JsonDetail,
+    Rows(RowShape, Fields),
 }
 
 /// Data of one delivery.
@@ -42,6 +66,46 @@ impl Content {
         Self { format, shape, len }
     }
 
+    /// So many rows of a shape.
+    pub fn of_rows(format: Format, shape: RowShape, rows: u64) -> Self {
+        Self::shaped(format, Shape::Rows(shape, Fields::First), rows)
+    }
+
+    /// At most `len` bytes of rows of a shape.
+    pub(super) fn of_row_bytes(format: Format, shape: RowShape, len: u64) -> Self {
+        let whole = Shape::Rows(shape, Fields::First);
+        let (head, foot) = whole.frame();
+        let room = len.saturating_sub((head.len() + foot.len()) as u64);
+        Self::of_rows(format, shape, room / whole.row_len() as u64)
+    }
+
+    /// The same rows with `fields` behind them.
+    #[must_use]
+    pub fn fields_last(self) -> Self {
+        self.with(Fields::Last)
+    }
+
+    /// The same rows whose fields carry no tag.
+    #[must_use]
+    pub fn untagged(self) -> Self {
+        self.with(Fields::Untagged)
+    }
+
+    fn with(self, fields: Fields) -> Self {
+        match self.shape {
+            Shape::Rows(shape, _) => {
+                Self::shaped(self.format, Shape::Rows(shape, fields), self.rows())
+            }
+            _ => self,
+        }
+    }
+
+    fn shaped(format: Format, shape: Shape, rows: u64) -> Self {
+        let (head, foot) = shape.frame();
+        let len = (head.len() + foot.len()) as u64 + rows * shape.row_len() as u64;
+        Self { format, shape, len }
+    }
+
     /// Its format.
     pub fn format(&self) -> Format {
         self.format
@@ -57,6 +121,17 @@ impl Content {
         self.len == 0
     }
 
+    /// How many rows it has.
+    pub fn rows(&self) -> u64 {
+        let (head, foot) = self.shape.frame();
+        (self.len - (head.len() + foot.len()) as u64) / self.shape.row_len() as u64
+    }
+
+    /// Where row `row` begins, counted from 0.
+    pub fn offset(&self, row: u64) -> u64 {
+        (self.shape.frame().0.len() as u64 + row * self.shape.row_len() as u64).min(self.len)
+    }
+
     /// Its SHA-256 in lower-case hexadecimal.
     pub fn sha256(&self) -> String {
         let mut digest = Sha256::new();
@@ -64,15 +139,16 @@ impl Content {
         hex(&digest.finalize())
     }
 
-    /// The bytes, 64 KiB at a time.
+    /// The bytes, 64 KiB or 1,024 rows at a time.
     pub fn chunks(&self) -> impl Iterator<Item = Bytes> + Send + use<> {
         let (head, foot) = self.shape.frame();
         let shape = self.shape;
+        let row_len = shape.row_len() as u64;
         let body = self.len - (head.len() + foot.len()) as u64;
-        let rows = body / ROW as u64;
+        let rows = body / row_len;
         let full = (0..rows.div_ceil(ROWS)).map(move |n| {
             let first = n * ROWS;
-            let mut chunk = BytesMut::with_capacity(ROW * ROWS as usize);
+            let mut chunk = BytesMut::with_capacity((row_len * ROWS) as usize);
             for row in first..(first + ROWS).min(rows) {
                 shape.row(row, row + 1 == rows, &mut chunk);
             }
@@ -80,42 +156,74 @@ impl Content {
         });
         // What is too short for a row stands as one short line, in JSON as white space.
         let filler = if shape == Shape::Csv { b'x' } else { b' ' };
-        let rest = Bytes::from(vec![filler; (body % ROW as u64) as usize]);
-        [Bytes::from_static(head.as_bytes())]
+        let rest = Bytes::from(vec![filler; (body % row_len) as usize]);
+        [Bytes::from(head)]
             .into_iter()
             .chain(full)
-            .chain([rest, Bytes::from_static(foot.as_bytes())])
+            .chain([rest, Bytes::from(foot)])
             .filter(|chunk| !chunk.is_empty())
     }
 }
 
 impl Shape {
-    fn frame(self) -> (&'static str, &'static str) {
-        match self {
+    fn frame(self) -> (String, String) {
+        let (head, foot) = match self {
             Self::Csv => ("", ""),
             Self::Json => ("[", "]"),
             Self::JsonDetail => (
                 r#"{"fields":{"dimensions":[{"name":"orders.id","label":"Orders ID","type":"string","tags":["row_id"]}],"measures":[]},"data":["#,
                 "]}",
             ),
+            Self::Rows(RowShape { fields, .. }, Fields::First) => {
+                return (format!(r#"{{"fields":{fields},"data":["#), "]}".to_owned());
+            }
+            Self::Rows(RowShape { fields, .. }, Fields::Last) => {
+                return (r#"{"data":["#.to_owned(), format!(r#"],"fields":{fields}}}"#));
+            }
+            Self::Rows(RowShape { fields, .. }, Fields::Untagged) => {
+                let fields = fields.replace("\"tags\":", "\"tags_of_old\":");
+                return (format!(r#"{{"fields":{fields},"data":["#), "]}".to_owned());
+            }
+        };
+        (head.to_owned(), foot.to_owned())
+    }
+
+    /// Bytes of one row, its newline or comma included.
+    fn row_len(self) -> usize {
+        match self {
+            Self::Rows(RowShape { before, after, .. }, _) => {
+                before.len() + DIGITS + after.len() + 1
+            }
+            _ => ROW,
         }
     }
 
-    /// One row of exactly [`ROW`] bytes.
+    /// One row.
     fn row(self, number: u64, last: bool, out: &mut BytesMut) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        const HEX: &[u8; 16] = b"0123456789abcdef";
         let begin = out.len();
         let (before, after): (&[u8], &[u8]) = match self {
             Self::Csv => (b"", b",shipped,\"4,20\""),
             Self::Json => (br#"{"orders.id":""#, br#""}"#),
             Self::JsonDetail => (br#"{"orders.id":{"value":""#, br#""}}"#),
+            Self::Rows(RowShape { before, after, .. }, _) => (before.as_bytes(), after.as_bytes()),
         };
         out.put_slice(before);
-        for shift in (0..16).rev() {
-            out.put_u8(DIGITS[(number >> (4 * shift) & 15) as usize]);
+        if let Self::Rows(..) = self {
+            let mut digits = [b'0'; DIGITS];
+            let mut rest = number;
+            for digit in digits.iter_mut().rev() {
+                *digit += (rest % 10) as u8;
+                rest /= 10;
+            }
+            out.put_slice(&digits);
+        } else {
+            for shift in (0..16).rev() {
+                out.put_u8(HEX[(number >> (4 * shift) & 15) as usize]);
+            }
         }
         out.put_slice(after);
-        let end = begin + ROW - 1;
+        let end = begin + self.row_len() - 1;
         match self {
             Self::Csv => {
                 out.resize(end, b'.');
@@ -152,6 +260,31 @@ mod tests {
                 assert!(format == Format::Csv || content.len() >= len);
                 if format != Format::Csv {
                     serde_json::from_slice::<serde_json::Value>(&bytes).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_a_shape_are_numbered() {
+        let shape = RowShape {
+            fields: r#"{"dimensions":[{"name":"u.id","tags":["user_id"]}]}"#,
+            before: r#"{"u.id":{"value":"u"#,
+            after: r#""}}"#,
+        };
+        for rows in [0, 1, 2, 1_500] {
+            let content = Content::of_rows(Format::JsonDetail, shape, rows);
+            assert_eq!(content.rows(), rows);
+            assert_eq!(Content::of_row_bytes(Format::JsonDetail, shape, content.len()), content);
+            for content in [content, content.fields_last(), content.untagged()] {
+                let bytes: Vec<u8> = content.chunks().flatten().collect();
+                assert_eq!(bytes.len() as u64, content.len());
+                let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+                let data = read["data"].as_array().unwrap();
+                assert_eq!(data.len() as u64, rows);
+                for (n, row) in data.iter().enumerate() {
+                    assert_eq!(row["u.id"]["value"], format!("u{n:010}"));
+                    assert!(bytes[content.offset(n as u64) as usize..].starts_with(b"{\"u.id"));
                 }
             }
         }

@@ -34,6 +34,8 @@ pub enum Expected {
     NotDeliveredOrMaybe(Blame),
     /// Success where repeating or looking told so, else "may have arrived".
     DeliveredOrMaybe,
+    /// Any outcome that the vendor's book of rows bears out: what was accepted before stays.
+    Accounted(Blame),
     /// Nobody is left to hear it.
     NoAnswer,
 }
@@ -68,6 +70,10 @@ impl Expected {
             Self::DeliveredOrMaybe => {
                 matches!(observed, Observed::Delivered | Observed::MayHaveArrived)
             }
+            Self::Accounted(blame) => {
+                matches!(observed, Observed::Delivered | Observed::MayHaveArrived)
+                    || observed == Observed::NotDelivered(blame)
+            }
             Self::NoAnswer => observed == Observed::NoAnswer,
         }
     }
@@ -82,14 +88,22 @@ impl fmt::Display for Expected {
 /// What `fault`, once, at `point` must lead to.
 pub fn expected(fault: Fault, point: Point, spec: &Spec) -> Expected {
     use Blame::{Hub, Looker, Vendor};
-    use Expected::NotDeliveredOrMaybe;
+    use Expected::{Accounted, NotDeliveredOrMaybe};
     use Expected::{Delivered, DeliveredOrNot, MayHaveArrived, NoAnswer, NotDelivered};
     match fault {
         Fault::LookerGone | Fault::Killed => NoAnswer,
         // The delivery had ended when the answer was not read.
         Fault::LookerDeaf => Delivered,
-        Fault::LookerStalls | Fault::DownloadRefused | Fault::DataCut => NotDelivered(Looker),
+        Fault::DownloadRefused => NotDelivered(Looker),
+        // Rows that were accepted before cannot be taken back, and are counted.
+        Fault::LookerStalls | Fault::DataCut if spec.commit == Commit::Streaming => {
+            Accounted(Looker)
+        }
+        Fault::LookerStalls | Fault::DataCut => NotDelivered(Looker),
         Fault::TooLarge | Fault::NoRoom => NotDelivered(Hub),
+        Fault::Refused | Fault::EarlyAnswer if spec.commit == Commit::Streaming => {
+            Accounted(Vendor)
+        }
         Fault::Refused | Fault::EarlyAnswer | Fault::Unreachable => NotDelivered(Vendor),
         // What was sent may have been taken by whoever answers a login page to it.
         Fault::FalseSuccess if !spec.checkable && spec.commit != Commit::FinalStep => {
@@ -171,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_fault_of_looker_or_a_refusal_never_leads_to_success() {
-        for spec in [OBJECT_STORE, WEBHOOK, SFTP, ROWS] {
+        for spec in [OBJECT_STORE, WEBHOOK, SFTP] {
             for fault in [Fault::LookerStalls, Fault::DownloadRefused, Fault::DataCut] {
                 assert_eq!(expected(fault, Point::P2, &spec), E::NotDelivered(Looker));
             }
@@ -186,6 +200,21 @@ mod tests {
             }
             assert_eq!(expected(Fault::NoRoom, Point::P2, &spec), E::NotDelivered(Hub));
         }
+    }
+
+    /// Of rows some may be there: the answer counts them, and the vendor's book is compared.
+    #[test]
+    fn rows_that_were_accepted_are_counted_whatever_ends_the_delivery() {
+        for fault in [Fault::LookerStalls, Fault::DataCut] {
+            assert_eq!(expected(fault, Point::P2, &ROWS), E::Accounted(Looker));
+        }
+        for fault in [Fault::Refused, Fault::EarlyAnswer] {
+            let wanted = expected(fault, Point::P5, &ROWS);
+            assert!(wanted.allows(Observed::MayHaveArrived));
+            assert!(!wanted.allows(Observed::NotDelivered(Looker)));
+        }
+        assert_eq!(expected(Fault::DownloadRefused, Point::P1, &ROWS), E::NotDelivered(Looker));
+        assert_eq!(expected(Fault::NoRoom, Point::P2, &ROWS), E::NotDelivered(Hub));
     }
 
     /// Whatever the spec: once a commit may be through and nobody can look, failure alone is no

@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::Provider;
+use super::{Provider, RowLedger, RowShape};
 use crate::{ByteStream, Error, Values};
 
 /// A stand-in for one vendor.
@@ -98,11 +98,30 @@ pub trait Fake: Send + Sync + 'static {
         None
     }
 
+    /// For vendors that take rows: what the rows look like, and the book of those that came. A
+    /// destination whose spec says `Commit::Streaming` must have it, and its
+    /// [`objects`](Self::objects) are never any.
+    fn takes_rows(&self) -> Option<TakesRows<'_>> {
+        None
+    }
+
     /// Answers of status 200 to the commit that are failures all the same, if the vendor has such:
     /// media type and body.
     fn false_successes(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
+}
+
+/// A vendor that takes rows.
+#[derive(Clone, Copy, Debug)]
+pub struct TakesRows<'a> {
+    /// What Looker's rows look like.
+    pub shape: RowShape,
+    /// Where the stand-in counts those that came.
+    pub ledger: &'a RowLedger,
+    /// How many rows a test may send: as many as it likes, unless each row is a request of its
+    /// own. Enough for seven batches in any case.
+    pub at_most: u64,
 }
 
 /// A finished object at a stand-in.

@@ -39,6 +39,11 @@ pub enum At {
     Commit,
     /// The one that brings the data's last byte: so many bytes of bodies have come with it.
     Byte(u64),
+    /// The one that is the n-th to make the data visible since the stand-in began, counted from 1;
+    /// a lasting fault hits it and all after it.
+    Nth(u64),
+    /// Every n-th of those that make the data visible.
+    Every(u64),
     /// The next that carries a body of more than so many bytes, at that byte.
     Within(u64),
 }
@@ -107,6 +112,8 @@ struct Stage {
     speaks_http: bool,
     fault: Mutex<Option<VendorFault>>,
     seen: Mutex<VecDeque<Seen>>,
+    /// Requests that make the data visible.
+    committing: AtomicU64,
     /// Bytes of bodies that came while a fault waits for a byte.
     received: Arc<AtomicU64>,
     strikes: watch::Sender<u64>,
@@ -125,6 +132,7 @@ impl Vendor {
             speaks_http,
             fault: Mutex::new(None),
             seen: Mutex::new(VecDeque::new()),
+            committing: AtomicU64::new(0),
             received: Arc::default(),
             strikes: watch::Sender::new(0),
         });
@@ -259,7 +267,16 @@ impl Stage {
     async fn answer(&self, request: Request<Incoming>) -> std::result::Result<Answered, Fail> {
         let line = self.log(&request);
         let commits = self.commits(&request);
-        if let Some(mischief) = self.take(|at| at == At::Any || (at == At::Commit && commits)) {
+        let nth = self.committing.fetch_add(u64::from(commits), Ordering::Relaxed) + 1;
+        let lasting = self.fault().as_ref().is_some_and(|fault| fault.lasting);
+        let hits = |at| match at {
+            At::Any => true,
+            At::Commit => commits,
+            At::Nth(n) => commits && (nth == n || (lasting && nth > n)),
+            At::Every(n) => commits && nth.is_multiple_of(n),
+            At::Byte(_) | At::Within(_) => false,
+        };
+        if let Some(mischief) = self.take(hits) {
             self.struck(&line);
             return match mischief {
                 Mischief::Refuse(refusal) => {

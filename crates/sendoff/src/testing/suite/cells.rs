@@ -41,23 +41,44 @@ pub(super) fn cases(subject: &Subject) -> Vec<Case> {
         }
         return cases;
     }
-    cases.push(case("fault_p5_error", async |subject| {
+    if subject.takes_rows() {
+        // What is refused in the middle of a result are rows: see the cases of rows.
+        cases.extend(last_batch());
+    } else {
+        cases.extend(last_byte());
+    }
+    cases.push(case("fault_p8_close", async |subject| {
+        vendor(&subject, Point::P8, Fault::VendorGone, |_, _| {
+            Ok((At::Commit, Mischief::LoseAnswer))
+        })
+        .await
+    }));
+    cases.push(case("fault_p8_stall", async |subject| {
+        vendor(&subject, Point::P8, Fault::VendorStalls, |_, _| Ok((At::Commit, Mischief::Silence)))
+            .await
+    }));
+    cases.push(case("fault_p8_error", async |subject| commit_refused(&subject).await));
+    cases
+}
+
+/// How the vendor can fail with its answer.
+const LOST: [(&str, Fault, Mischief); 2] = [
+    ("close", Fault::VendorGone, Mischief::LoseAnswer),
+    ("stall", Fault::VendorStalls, Mischief::Silence),
+];
+
+/// The request that brings the data's last byte, and one that is refused before it.
+fn last_byte() -> Vec<Case> {
+    let mut cases = vec![case("fault_p5_error", async |subject: Subject| {
         vendor(&subject, Point::P5, Fault::EarlyAnswer, |lab, _| {
             Ok((At::Within(WITHIN), Mischief::Refuse(refusal(lab.vendor.fake(), 400, None))))
         })
         .await
-    }));
-    for (name, fault, mischief) in [
-        ("close", Fault::VendorGone, Mischief::LoseAnswer),
-        ("stall", Fault::VendorStalls, Mischief::Silence),
-    ] {
-        let again = mischief.clone();
-        cases.push(case(format!("fault_p6_{name}"), async move |subject| {
-            vendor(&subject, Point::P6, fault, |_, content| Ok((At::Byte(content.len()), again)))
+    })];
+    for (name, fault, mischief) in LOST {
+        cases.push(case(format!("fault_p6_{name}"), async move |subject: Subject| {
+            vendor(&subject, Point::P6, fault, |_, content| Ok((At::Byte(content.len()), mischief)))
                 .await
-        }));
-        cases.push(case(format!("fault_p8_{name}"), async move |subject| {
-            vendor(&subject, Point::P8, fault, |_, _| Ok((At::Commit, mischief))).await
         }));
     }
     cases.push(case("fault_p6_error", async |subject| {
@@ -67,8 +88,36 @@ pub(super) fn cases(subject: &Subject) -> Vec<Case> {
         })
         .await
     }));
-    cases.push(case("fault_p8_error", async |subject| commit_refused(&subject).await));
     cases
+}
+
+/// The request that brings the last rows.
+fn last_batch() -> Vec<Case> {
+    let refused = ("error", Fault::Refused, None::<Mischief>);
+    let lost = LOST.map(|(name, fault, mischief)| (name, fault, Some(mischief)));
+    let all = lost.into_iter().chain([refused]);
+    all.map(|(name, fault, mischief)| {
+        case(format!("fault_p6_{name}"), async move |subject: Subject| {
+            let (_, batches) = sound(&subject).await?;
+            vendor(&subject, Point::P6, fault, |lab, _| {
+                let refuse = || Mischief::Refuse(refusal(lab.vendor.fake(), 400, None));
+                Ok((At::Nth(batches), mischief.unwrap_or_else(refuse)))
+            })
+            .await
+        })
+    })
+    .collect()
+}
+
+/// What a delivery of rows that nothing disturbs sends: bytes, and requests.
+async fn sound(subject: &Subject) -> Result<(u64, u64), Failure> {
+    let lab = Lab::start(subject).await?;
+    let content = lab.content(subject.text_format(), BYTES);
+    let heard = lab.ship(content, by(subject), None).await?;
+    judge(&lab, &content, &heard, Expected::Delivered).await?;
+    let takes = lab.vendor.fake().takes_rows();
+    let batches = takes.map_or(0, |takes| takes.ledger.batches());
+    Ok((lab.vendor.proxy().passed(Flow::Up), batches))
 }
 
 /// Looker's pushed request breaks.
@@ -84,9 +133,10 @@ async fn looker(subject: &Subject, fault: fn(u64) -> LookerFault) -> Verdict {
     let heard = lab.ship(content, By::Push, Some(fault)).await?;
     if kind == Fault::LookerGone {
         lab.settle().await?;
-        // Bytes that were already on their way to Looker are no answer.
-        return truthful(&lab, &content, Observed::NotDelivered(crate::testing::Blame::Looker))
-            .await;
+        // Bytes that were already on their way to Looker are no answer. Rows may have come before.
+        let nothing = Observed::NotDelivered(crate::testing::Blame::Looker);
+        let outcome = if subject.takes_rows() { Observed::NoAnswer } else { nothing };
+        return truthful(&lab, &content, outcome).await;
     }
     judge(&lab, &content, &heard, expected(kind, Point::P2, &lab.spec)).await
 }
@@ -97,9 +147,11 @@ fn by(subject: &Subject) -> By {
 
 /// The connection to the vendor breaks in the middle of the upload.
 async fn midway(subject: &Subject, damage: Damage) -> Verdict {
+    let bytes = if subject.takes_rows() { Some(sound(subject).await?.0) } else { None };
     let lab = Lab::start(subject).await?;
     let content = lab.content(subject.text_format(), BYTES);
-    let injury = Injury { flow: Flow::Up, after: content.len() / 2, damage, lasting: false };
+    let after = bytes.unwrap_or(content.len()) / 2;
+    let injury = Injury { flow: Flow::Up, after, damage, lasting: false };
     lab.vendor.proxy().injure(injury);
     let heard = lab.ship(content, by(subject), None).await?;
     ensure(lab.vendor.proxy().strikes() == 1, || "the upload did not get so far".into())?;

@@ -71,6 +71,8 @@ impl Lab {
         let (settings, answers) = (fake.settings(), fake.answers());
         let authority = fake.authority();
         let secrets = action.secrets();
+        // A vendor of rows sets a pace, and no test has hours.
+        let second = Duration::from_millis(if subject.takes_rows() { 1 } else { 1_000 });
         let speaks_http = subject.spec.over_http && subject.server.is_none();
         let vendor = Vendor::start(fake, speaks_http).await?;
         let (canary, elsewhere) = Canary::listen().await?;
@@ -91,7 +93,7 @@ impl Lab {
                 first_wait: Duration::from_millis(10),
                 longest_wait: Duration::from_millis(50),
                 longest_asked: Duration::from_secs(2),
-                second: Duration::from_secs(1),
+                second,
             };
             let hub =
                 Hub::builder().actions([action]).secrets([secret]).limits(limits).egress(egress);
@@ -177,7 +179,14 @@ impl Lab {
     }
 
     pub(super) fn content(&self, format: Format, bytes: u64) -> Content {
-        Content::new(format, self.at_most(bytes))
+        let bytes = self.at_most(bytes);
+        match self.vendor.fake().takes_rows() {
+            Some(takes) => {
+                let content = Content::of_row_bytes(format, takes.shape, bytes);
+                Content::of_rows(format, takes.shape, content.rows().min(takes.at_most))
+            }
+            None => Content::new(format, bytes),
+        }
     }
 }
 

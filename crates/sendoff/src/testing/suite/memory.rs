@@ -12,10 +12,12 @@ use super::lab::Lab;
 use super::verdict::{Failure, ensure, judge};
 use super::{Subject, Verdict, case, finish, run};
 use crate::Limits;
-use crate::testing::{By, Expected};
+use crate::testing::{By, Content, Expected};
 
 /// What is sent.
 const BYTES: u64 = 256 << 20;
+/// What is sent where rows are taken.
+const ROWS: u64 = 1_000_000;
 /// What memory may grow by.
 const GROWTH: u64 = 24 << 20;
 /// Set for the process that measures, to the name of its subject.
@@ -63,7 +65,10 @@ async fn measure(subject: Subject) -> Verdict {
 
     // The first delivery's object must not be taken for the second's.
     let lab = patient(&subject).await?;
-    let content = lab.content(format, BYTES);
+    let content = match lab.vendor.fake().takes_rows() {
+        Some(takes) => Content::of_rows(format, takes.shape, ROWS.min(takes.at_most)),
+        None => lab.content(format, BYTES),
+    };
     let before = resident("VmRSS")?;
     // Resets the peak to the present. See proc(5), clear_refs.
     std::fs::write("/proc/self/clear_refs", "5")?;

@@ -23,6 +23,7 @@ mod login;
 mod login_tests;
 mod memory;
 mod refuse;
+mod rows;
 mod secrets;
 mod sides;
 #[cfg(test)]
@@ -40,7 +41,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
 use super::Fake;
-use crate::{AnyAction, Download, Format, Spec};
+use crate::{AnyAction, Commit, Download, Format, Spec};
 
 pub use verdict::Failure;
 
@@ -131,6 +132,8 @@ impl Subject {
     fn text_format(&self) -> Format {
         let offered = self.spec.formats.filter(|formats| !formats.is_empty());
         match offered {
+            // Rows need to be told apart from what is around them.
+            None if self.takes_rows() => Format::JsonDetail,
             None => Format::Csv,
             Some(formats) if formats.contains(&Format::Csv) => Format::Csv,
             Some(formats) => {
@@ -145,6 +148,11 @@ impl Subject {
             None => Some(Format::Xlsx),
             Some(formats) => formats.iter().copied().find(|format| format.is_binary()),
         }
+    }
+
+    /// Whether the vendor takes rows, and counts them.
+    fn takes_rows(&self) -> bool {
+        self.spec.commit == Commit::Streaming && self.server.is_none()
     }
 
     fn downloads(&self) -> bool {
@@ -183,6 +191,7 @@ fn cases(subject: &Subject) -> Vec<Case> {
     cases.extend(deliver::cases(subject));
     cases.extend(sides::cases(subject));
     cases.extend(cells::cases(subject));
+    cases.extend(rows::cases(subject));
     cases
 }
 

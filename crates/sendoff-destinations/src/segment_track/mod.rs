@@ -1,0 +1,46 @@
+//! Segment Track: each row is an event of a user.
+
+use sendoff::pipeline::OnRefusal;
+use sendoff::prelude::*;
+use sendoff::{Commit, LookerVersion, Repeatable};
+
+use crate::shared::segment::{self, Kind, Order, Settings};
+
+/// Segment Track: each row is an event of a user.
+pub(crate) struct SegmentTrack;
+
+#[derive(Fields)]
+pub(crate) struct Form {
+    /// The name of the event. A column tagged segment_event_name goes before it, row by row; one
+    /// tagged segment_timestamp says when each event was, in the query's time zone.
+    event: String,
+    #[field(flatten)]
+    on_refusal: OnRefusal,
+}
+
+impl Action for SegmentTrack {
+    type Settings = Settings;
+    type Form = Form;
+
+    const SPEC: Spec = Spec::new("segment_track", "Segment Track")
+        .description("Add traits via track to your Segment users.")
+        .formats(&[Format::JsonDetailLiteStream])
+        .raw_values()
+        .streaming()
+        .required_tags(&[segment::IDS])
+        .minimum_looker(LookerVersion::new(6, 2, 0))
+        .svg(include_bytes!("icon.svg"))
+        .vendor_docs("https://www.twilio.com/docs/segment/connections/find-writekey")
+        .delivery(Repeatable::Parts, Commit::Streaming, false);
+
+    async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
+        let order =
+            Order { kind: Kind::Track, event: Some(form.event), policy: form.on_refusal.policy() };
+        segment::send(cx, order, data).await
+    }
+}
+
+#[cfg(feature = "fakes")]
+pub(crate) fn fake() -> (Box<dyn sendoff::AnyAction>, std::sync::Arc<dyn sendoff::testing::Fake>) {
+    segment::fake::fake(Box::new(SegmentTrack), Kind::Track)
+}

@@ -1,0 +1,1 @@
+//! What Segment gets for a row, member by member.
