@@ -6,6 +6,7 @@ SERVERS=$PWD/target/servers
 MOTO_VERSION=5.2.5
 AZURITE_VERSION=3.35.0
 AIOSMTPD_VERSION=1.4.6
+GCS_VERSION=2026.7.19
 
 servers_install() {
   mkdir -p "$SERVERS"
@@ -23,6 +24,11 @@ servers_install() {
     python3 -m venv "$SERVERS/aiosmtpd"
     "$SERVERS/aiosmtpd/bin/pip" install -q --disable-pip-version-check "aiosmtpd==$AIOSMTPD_VERSION"
   fi
+  if [ ! -x "$SERVERS/gcs/bin/gcp-storage-emulator" ]; then
+    python3 -m venv "$SERVERS/gcs"
+    "$SERVERS/gcs/bin/pip" install -q --disable-pip-version-check \
+      "gcp-storage-emulator==$GCS_VERSION"
+  fi
   if [ ! -x "$SERVERS/azurite/node_modules/.bin/azurite-blob" ]; then
     mkdir -p "$SERVERS/azurite"
     npm install --silent --no-audit --no-fund --prefix "$SERVERS/azurite" "azurite@$AZURITE_VERSION"
@@ -31,18 +37,25 @@ servers_install() {
 
 servers_start() {
   : > "$SERVERS/pids"
-  local moto azurite sshd
-  moto=$(servers_port) azurite=$(servers_port) sshd=$(servers_port)
+  local moto azurite gcs sshd
+  moto=$(servers_port) azurite=$(servers_port) gcs=$(servers_port) sshd=$(servers_port)
   servers_run moto "$SERVERS/moto/bin/moto_server" -H 127.0.0.1 -p "$moto"
   servers_run azurite "$SERVERS/azurite/node_modules/.bin/azurite-blob" --silent \
     --inMemoryPersistence --blobHost 127.0.0.1 --blobPort "$azurite" --skipApiVersionCheck \
     --disableTelemetry
+  # By itself it serves one connection after another, so that a stalled one would stop it.
+  servers_run gcs "$SERVERS/gcs/bin/python" -c 'import http.server, sys
+http.server.HTTPServer = http.server.ThreadingHTTPServer
+from gcp_storage_emulator.__main__ import main
+sys.exit(main())' start --host=127.0.0.1 --port="$gcs" --in-memory
   servers_sshd "$sshd"
   servers_wait moto "$moto"
   servers_wait azurite "$azurite"
+  servers_wait gcs "$gcs"
   servers_wait sshd "$sshd"
   servers_smtp "$(servers_port)"
   export BEHAVIOUR_MOTO=http://127.0.0.1:$moto BEHAVIOUR_AZURITE=http://127.0.0.1:$azurite
+  export BEHAVIOUR_GCS=http://127.0.0.1:$gcs
 }
 
 # A port that nobody has.

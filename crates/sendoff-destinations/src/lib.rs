@@ -8,6 +8,7 @@ mod azure_storage;
 mod debug;
 mod digitalocean_object_storage;
 mod file;
+mod google_cloud_storage;
 mod segment_event;
 mod segment_group;
 mod segment_track;
@@ -43,6 +44,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(amazon_s3::AmazonS3),
         Box::new(azure_storage::AzureStorage),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
+        Box::new(google_cloud_storage::GoogleCloudStorage::default()),
         Box::new(segment_event::SegmentEvent),
         Box::new(segment_group::SegmentGroup),
         Box::new(segment_track::SegmentTrack),
@@ -77,6 +79,7 @@ pub fn fakes() -> Vec<MakeFake> {
         debug::fake,
         digitalocean_object_storage::fake::fake,
         file::fake,
+        google_cloud_storage::fake::fake,
         segment_event::fake,
         segment_group::fake,
         segment_track::fake,
@@ -120,6 +123,7 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("debug", include_str!("debug/setup.md")),
         ("digitalocean_object_storage", include_str!("digitalocean_object_storage/setup.md")),
         ("file", include_str!("file/setup.md")),
+        ("google_cloud_storage", include_str!("google_cloud_storage/setup.md")),
         ("segment_event", include_str!("segment_event/setup.md")),
         ("segment_group", include_str!("segment_group/setup.md")),
         ("segment_track", include_str!("segment_track/setup.md")),

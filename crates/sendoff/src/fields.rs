@@ -247,7 +247,8 @@ pub fn choice_widget<C: Choice>() -> Widget {
 
 #[doc(hidden)]
 pub fn choice_parse<C: Choice>(text: &str) -> Result<C, String> {
-    let found = C::ALL.iter().find(|(_, name, _)| *name == text.trim());
+    // Some users have the answer from an attribute or a schedule that was made by hand.
+    let found = C::ALL.iter().find(|(_, name, _)| name.eq_ignore_ascii_case(text.trim()));
     found.map(|(choice, _, _)| *choice).ok_or_else(|| {
         let names: Vec<_> = C::ALL.iter().map(|(_, name, _)| *name).collect();
         format!("Choose one of {}; {} is none of them.", names.join(", "), quoted(text))

@@ -69,14 +69,17 @@ impl FilePath {
     /// The `n`th choice for a name that is taken: `orders.csv`, `orders (2).csv`, `orders (3).csv`.
     #[must_use]
     pub(crate) fn numbered(&self, n: u32) -> Self {
-        if n < 2 {
-            return self.clone();
-        }
+        if n < 2 { self.clone() } else { self.marked(&format!(" ({n})")) }
+    }
+
+    /// With `mark` before the extension: `orders_1764072000000.csv`.
+    #[must_use]
+    pub(crate) fn marked(&self, mark: &str) -> Self {
         let name = self.name();
         // A dot in front makes a hidden file, not an extension.
         let dot = name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len());
         let (stem, extension) = name.split_at(dot);
-        let text = format!("{}{stem} ({n}){extension}", &self.text[..self.name]);
+        let text = format!("{}{stem}{mark}{extension}", &self.text[..self.name]);
         Self { text, name: self.name, rooted: self.rooted }
     }
 }

@@ -5,11 +5,13 @@ pub(crate) mod azure;
 pub(crate) mod excerpt;
 pub(crate) mod file_options;
 pub(crate) mod file_path;
+pub(crate) mod google;
 pub(crate) mod hook;
 #[cfg(feature = "fakes")]
 pub(crate) mod in_order;
 pub(crate) mod mail;
 pub(crate) mod object_store;
+pub(crate) mod parts;
 pub(crate) mod s3;
 pub(crate) mod segment;
 pub(crate) mod template;

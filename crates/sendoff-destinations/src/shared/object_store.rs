@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 
 use async_compression::tokio::bufread::GzipEncoder;
-use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,6 +14,8 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::file_options::IfExists;
 use super::file_path::FilePath;
+pub(crate) use super::parts::Part;
+use super::parts::{EachPart, Parts};
 
 /// The smallest part that S3 takes, except for the last one
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>). Data that fits into one
@@ -37,12 +38,6 @@ const fn part_size(number: usize) -> usize {
 /// How many parts may be on their way at once, beside the one that fills.
 const fn most_in_flight(size: usize) -> usize {
     if size <= 2 * SMALLEST_PART { 2 } else { 1 }
-}
-
-/// A piece of the data with the hash that the store checks it by.
-pub(crate) struct Part {
-    pub(crate) bytes: Bytes,
-    pub(crate) hash: Vec<u8>,
 }
 
 /// One object that is being written, in a store's own dialect.
@@ -91,13 +86,13 @@ pub(crate) trait Shelf: Sync {
 /// The data's own fault, the store's refusal or the stop's sentence. An error that
 /// [may have arrived](Error::may_have_arrived) only if the store could not be asked.
 pub(crate) async fn write<U: Upload>(store: &U, data: ByteStream, stop: &Stop) -> Result<u64> {
-    let mut parts = Parts::<U::Hash>::new(data);
-    let first = parts.next(part_size(1)).await?.unwrap_or_else(Part::empty::<U::Hash>);
+    let mut parts = Parts::<EachPart<U::Hash>>::new(data);
+    let first = parts.next(part_size(1)).await?.unwrap_or_else(Part::empty::<EachPart<U::Hash>>);
     if parts.at_end().await? {
         if let Err(error) = store.whole(first).await {
-            settle(store, None, parts.total, error, stop).await?;
+            settle(store, None, parts.total(), error, stop).await?;
         }
-        return Ok(parts.total);
+        return Ok(parts.total());
     }
     let upload = match store.begin().await {
         Ok(upload) => upload,
@@ -109,9 +104,9 @@ pub(crate) async fn write<U: Upload>(store: &U, data: ByteStream, stop: &Stop) -
     match sent {
         Ok(names) => {
             if let Err(error) = store.commit(&upload, &names).await {
-                settle(store, Some(&upload), parts.total, error, stop).await?;
+                settle(store, Some(&upload), parts.total(), error, stop).await?;
             }
-            Ok(parts.total)
+            Ok(parts.total())
         }
         Err(error) => {
             abandon(store, &upload).await;
@@ -124,7 +119,7 @@ async fn send_parts<U: Upload>(
     store: &U,
     upload: &str,
     first: Part,
-    parts: &mut Parts<U::Hash>,
+    parts: &mut Parts<EachPart<U::Hash>>,
 ) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut flying = FuturesUnordered::new();
@@ -199,14 +194,14 @@ async fn settle<U: Upload>(
 
 /// Whether the object may stand there although the commit was answered by `error`. A repeated
 /// commit is answered 404, 409 or 412 when the first one's answer was lost on its way.
-fn in_doubt(error: &Error) -> bool {
+pub(crate) fn in_doubt(error: &Error) -> bool {
     let doubtful = |status| matches!(status, 200..=299 | 404 | 409 | 412 | 500..);
     error.arrival() == Arrival::Maybe || error.http_status().is_some_and(doubtful)
 }
 
 /// `error` in words that leave nothing open, where the store holds nothing or was asked for
 /// nothing visible; `what` says so.
-async fn certain(vendor: &str, error: Error, what: &str, stop: &Stop) -> Error {
+pub(crate) async fn certain(vendor: &str, error: Error, what: &str, stop: &Stop) -> Error {
     if error.arrival() != Arrival::Maybe {
         return error;
     }
@@ -232,89 +227,6 @@ async fn abandon<U: Upload>(store: &U, upload: &str) {
     }
 }
 
-impl Part {
-    fn empty<H: Digest>() -> Self {
-        Self { bytes: Bytes::new(), hash: H::digest(b"").to_vec() }
-    }
-}
-
-/// Cuts a stream into parts.
-struct Parts<H> {
-    data: ByteStream,
-    /// What is left of the last chunk.
-    held: Bytes,
-    /// The part that fills. It stands here and not in a future, which may be dropped.
-    filling: BytesMut,
-    hash: H,
-    /// Memory of parts that were confirmed. Without it the allocator keeps several times what is
-    /// in use, because parts are allocated and freed on different threads.
-    spare: Vec<BytesMut>,
-    ended: bool,
-    total: u64,
-}
-
-impl<H: Digest> Parts<H> {
-    fn new(data: ByteStream) -> Self {
-        Self {
-            data,
-            held: Bytes::new(),
-            filling: BytesMut::new(),
-            hash: H::new(),
-            spare: Vec::new(),
-            ended: false,
-            total: 0,
-        }
-    }
-
-    /// The next `size` bytes, or what is left; `None` at the end. Cancellation safe.
-    async fn next(&mut self, size: usize) -> Result<Option<Part>> {
-        while self.filling.len() < size && !self.at_end().await? {
-            if self.filling.capacity() == 0 {
-                self.filling = self.memory(size);
-            }
-            let room = size - self.filling.len();
-            let piece = self.held.split_to(room.min(self.held.len()));
-            self.hash.update(&piece);
-            self.filling.extend_from_slice(&piece);
-        }
-        if self.filling.is_empty() {
-            return Ok(None);
-        }
-        let bytes = std::mem::take(&mut self.filling).freeze();
-        self.total += bytes.len() as u64;
-        let hash = std::mem::replace(&mut self.hash, H::new()).finalize().to_vec();
-        Ok(Some(Part { bytes, hash }))
-    }
-
-    fn memory(&mut self, size: usize) -> BytesMut {
-        match self.spare.pop() {
-            Some(mut spare) if spare.capacity() >= size => {
-                spare.clear();
-                spare
-            }
-            _ => BytesMut::with_capacity(size),
-        }
-    }
-
-    /// Takes back the memory of a part that nobody reads any more.
-    fn recycle(&mut self, bytes: Bytes) {
-        if let Ok(memory) = bytes.try_into_mut() {
-            self.spare.push(memory);
-        }
-    }
-
-    /// Whether nothing is left, which may have to be waited for. Cancellation safe.
-    async fn at_end(&mut self) -> Result<bool> {
-        while self.held.is_empty() && !self.ended {
-            match self.data.next().await {
-                Some(chunk) => self.held = chunk?,
-                None => self.ended = true,
-            }
-        }
-        Ok(self.held.is_empty())
-    }
-}
-
 /// `error` for a refusal whose class the vendor's code tells, with the status and the outlook of
 /// the refusal as it came.
 pub(crate) fn reworded(from: Error, class: Class, message: String) -> Error {
@@ -322,6 +234,7 @@ pub(crate) fn reworded(from: Error, class: Class, message: String) -> Error {
         Class::Settings => Error::settings(message),
         Class::Form => Error::form("", message),
         Class::Hub => Error::hub(message),
+        Class::Login => Error::login(message),
         _ => Error::vendor(message),
     };
     let error = match from.retry() {

@@ -33,6 +33,21 @@ pub const ALL: &[Difference] = &[
                  group tag in Looker's reading.",
     },
     Difference {
+        action: "google_cloud_storage",
+        pointer: "/params/0/required",
+        reason: "A service account's whole key file may stand in place of the three.",
+    },
+    Difference {
+        action: "google_cloud_storage",
+        pointer: "/params/1/required",
+        reason: "A service account's whole key file may stand in place of the three.",
+    },
+    Difference {
+        action: "google_cloud_storage",
+        pointer: "/params/2/required",
+        reason: "A service account's whole key file may stand in place of the three.",
+    },
+    Difference {
         action: "sftp",
         pointer: "/supported_action_types",
         reason: "A rendered dashboard is a file like any other.",

@@ -104,9 +104,11 @@ impl Attempt<'_> {
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers;
         self.complete(request.headers_mut());
-        // hyper leaves it out, and some servers then answer 411 (RFC 9110, section 8.6).
+        // hyper leaves it out, and some servers then answer 411 (RFC 9110, section 8.6). Google
+        // wants it on DELETE too
+        // (https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload).
         if sending.sent() == Sent::Whole
-            && matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+            && matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
         {
             request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }

@@ -120,6 +120,19 @@ impl Reply {
         if self.status.is_success() { Ok(self) } else { Err(self.refusal().await) }
     }
 
+    /// As [`success`](Self::success), for vendors who say far back in a long text why they refused:
+    /// `read` makes the error from the usual one and the vendor's whole words.
+    ///
+    /// # Errors
+    /// What `read` returns.
+    pub async fn success_or(self, read: impl FnOnce(Error, &str) -> Error) -> Result<Self> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let (error, words) = self.refusal_and_words().await;
+        Err(read(error, &words))
+    }
+
     fn plain(&self) -> Result<()> {
         match self.header(header::CONTENT_ENCODING.as_str()) {
             None => Ok(()),
@@ -154,8 +167,18 @@ impl Reply {
     }
 
     /// The error for a status that was not expected, with the other side's words.
-    pub(super) async fn refusal(mut self) -> Error {
-        let said = self.refusal_words().await;
+    pub(super) async fn refusal(self) -> Error {
+        self.refusal_and_words().await.0
+    }
+
+    /// The same with the words uncut, but for the delivery's secrets.
+    async fn refusal_and_words(mut self) -> (Error, String) {
+        let words = self.refusal_words().await;
+        // After the secrets are out, so that no half one is left at the cut.
+        let mut said = words::excerpt(&words);
+        if !said.is_empty() && !said.ends_with(['.', '!', '?', '…']) {
+            said.push('.');
+        }
         let (peer, status) = (&self.reading.peer, self.status);
         let answered = match status.canonical_reason() {
             Some(reason) => format!("{} answered {} {reason}", peer.name, status.as_u16()),
@@ -189,7 +212,8 @@ impl Reply {
             None => error,
         };
         let error = error.status(status.as_u16());
-        if self.reading.lost { peer.may_have_arrived(error) } else { error }
+        let error = if self.reading.lost { peer.may_have_arrived(error) } else { error };
+        (error, words)
     }
 
     /// What can be had of the refusal's text; a broken or slow one does not hide its status.
@@ -210,12 +234,7 @@ impl Reply {
         // Out of time: what came so far will do.
         let _ = tokio::time::timeout(REFUSAL_WORDS, read).await;
         let text = String::from_utf8_lossy(&bytes);
-        // Before the cut, so that no half secret is left at its end.
-        let mut words = words::excerpt(&self.reading.peer.redact.clean(&text));
-        if !words.is_empty() && !words.ends_with(['.', '!', '?', '…']) {
-            words.push('.');
-        }
-        words
+        self.reading.peer.redact.clean(&text).into_owned()
     }
 
     /// Where a redirect points, as far as it may be shown.

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use async_compression::tokio::bufread::GzipDecoder;
+use bytes::Bytes;
 use sendoff::{Item, Reason};
 use sha2::Sha256;
 use tokio::io::AsyncReadExt;

@@ -4,6 +4,7 @@
 
 mod aiosmtpd;
 mod azurite;
+mod gcs;
 mod moto;
 mod server;
 mod sshd;
@@ -21,6 +22,7 @@ const SERVERS: &[Server] = &[
     ("aiosmtpd", "smtp_email", aiosmtpd::aiosmtpd),
     ("moto", "amazon_s3", moto::moto),
     ("azurite", "azure_storage", azurite::azurite),
+    ("gcs", "google_cloud_storage", gcs::gcs),
     ("openssh", "sftp", sshd::sshd),
 ];
 
