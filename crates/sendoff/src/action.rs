@@ -366,7 +366,7 @@ impl<A: Action> AnyAction for A {
         let run = Box::new(move |data| {
             let work: Boxed<'_, _> = Box::pin(async move {
                 if let Some(LoginBy::OAuth(_)) = A::SPEC.login {
-                    cx.login().token().await?;
+                    cx.stop().unless_stopped(cx.login().token()).await??;
                 }
                 self.execute(&cx, form, data).await
             });

@@ -15,6 +15,14 @@ pub fn request_body(data: &[u8]) {
     }
 }
 
+/// What Looker, or whoever plays it, may give back as a state: nothing seals but the hub.
+///
+/// # Panics
+/// When a text that nobody sealed opens.
+pub fn login_state(data: &[u8]) {
+    crate::login::fuzzing::read(&String::from_utf8_lossy(data));
+}
+
 /// Text in pieces, against base64-simd on the whole of it.
 ///
 /// # Panics

@@ -7,6 +7,8 @@
 
 mod exchange;
 pub(crate) mod flow;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod hosts;
 mod legacy;
 pub(crate) mod link;

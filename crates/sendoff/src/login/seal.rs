@@ -165,7 +165,7 @@ impl KeyRing {
         self.seal_at(to, text, SystemTime::now())
     }
 
-    fn seal_at(&self, to: Seal<'_>, text: &[u8], now: SystemTime) -> Result<String> {
+    pub(super) fn seal_at(&self, to: Seal<'_>, text: &[u8], now: SystemTime) -> Result<String> {
         let Some(key) = self.0.first() else { return Err(Error::hub("There is no state key.")) };
         let mut bytes = vec![0; NONCE];
         fill(&mut bytes)?;
@@ -184,7 +184,12 @@ impl KeyRing {
         self.open_at(to, sealed, SystemTime::now())
     }
 
-    fn open_at(&self, to: Seal<'_>, sealed: &str, now: SystemTime) -> Result<Opened, Unsealed> {
+    pub(super) fn open_at(
+        &self,
+        to: Seal<'_>,
+        sealed: &str,
+        now: SystemTime,
+    ) -> Result<Opened, Unsealed> {
         if sealed.len() > LONGEST {
             return Err(Unsealed::Unknown);
         }
