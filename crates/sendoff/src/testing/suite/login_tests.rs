@@ -236,12 +236,14 @@ fn passes_all(subject: &Subject, wanted: usize) {
     let all = cases(subject);
     let of_login = all.iter().filter(|case| case.name.starts_with("login_")).count();
     assert_eq!(of_login, wanted);
+    let mut failures = Vec::new();
     for case in all {
         let name = case.name.clone();
         if let Err(failure) = run(case, subject.clone()) {
-            panic!("{name}: {failure}");
+            failures.push(format!("{name}: {failure}"));
         }
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
