@@ -39,6 +39,7 @@ struct State {
     reused: bool,
     down: bool,
     life: Option<u64>,
+    short: bool,
 }
 
 /// What a code was given for.
@@ -145,6 +146,11 @@ impl Provider {
         self.state().life = Some(seconds);
     }
 
+    /// From now on it gives no refresh tokens, as some do to whom they gave one before.
+    pub fn set_short(&self) {
+        self.state().short = true;
+    }
+
     /// Refreshes asked for, granted or not.
     pub fn refreshes(&self) -> usize {
         self.state().refreshes
@@ -225,6 +231,9 @@ impl Provider {
                     "access_token": granted.access, "refresh_token": granted.refresh,
                     "token_type": "Bearer", "expires_in": life,
                 });
+                if self.state().short {
+                    object["refresh_token"] = serde_json::Value::Null;
+                }
                 for name in self.oauth.keep {
                     object[name] = json!(format!("the {name} of the suite"));
                 }

@@ -11,8 +11,10 @@ use super::{key, ring};
 use crate::login::{Desk, LookerHosts};
 use crate::{Class, Egress, EgressConfig, OAuth, Origins, Spec};
 
-const SPEC: Spec = Spec::new("drive", "Drive")
-    .oauth(OAuth::new("https://login.example/authorize", "https://login.example/token"));
+const SPEC: Spec = Spec::new("drive", "Drive").oauth(
+    OAuth::new("https://login.example/authorize", "https://login.example/token")
+        .keep(&["account_id"]),
+);
 
 /// Reads one request to its end.
 async fn request(socket: &mut TcpStream) -> String {
@@ -76,7 +78,7 @@ fn desk() -> Arc<Desk> {
 #[tokio::test]
 async fn p24_a_renewal_goes_on_when_the_delivery_that_began_it_is_dropped() {
     let gate = Arc::new(Notify::new());
-    let new = r#"{"access_token":"acc-2","refresh_token":"ref-2","expires_in":3600}"#;
+    let new = r#"{"access_token":"acc-2","refresh_token":"ref-2","expires_in":3600,"account_id":"dbid:7","uid":"1"}"#;
     let (address, count, came) = server(http("200 OK", new), Arc::clone(&gate)).await;
     let (desk, egress) = (desk(), egress("https://login.example", address));
     let state =
@@ -95,6 +97,9 @@ async fn p24_a_renewal_goes_on_when_the_delivery_that_began_it_is_dropped() {
     assert_eq!(count.load(Ordering::SeqCst), 1);
     for login in [second, late] {
         let kept = login.to_write().unwrap();
+        let again = desk.login(&egress, &SPEC, Some("i"), Some(&kept.data));
+        assert_eq!(again.kept("account_id").as_deref(), Some("dbid:7"));
+        assert_eq!(again.kept("uid"), None);
         assert!(kept.refresh_time.unwrap() >= 600 && !kept.data.contains("acc-2"));
     }
     assert!(first.to_write().is_some(), "read in the reference's shape, so written anew");

@@ -53,6 +53,14 @@ pub(super) fn cases(subject: &Subject) -> Vec<Case> {
             cases.push(case("login_fails_when_looker_does_not_take_it", async |s| {
                 untaken(&s).await
             }));
+            if oauth.issuer.is_some() {
+                cases.push(case("login_from_another_issuer_is_refused", async |s| {
+                    mixed_up(&s).await
+                }));
+            }
+            if oauth.lasting {
+                cases.push(case("login_that_does_not_last_is_refused", async |s| short(&s).await));
+            }
             cases.push(case("login_expired_is_renewed", async |s| renewed(&s).await));
             cases.push(case("login_refused_by_401_is_renewed", async |s| refused(&s).await));
             cases.push(case("login_renewed_once_for_all", async |s| once_for_all(&s).await));
@@ -265,6 +273,37 @@ async fn declined(subject: &Subject) -> Verdict {
         && page.text.contains("log in again")
         && !page.text.contains("<script>");
     ensure(told, || format!("after a no: {page:?}"))?;
+    link(&lab, &form(&lab).await?)?;
+    Ok(())
+}
+
+/// Another provider's answer (RFC 9207).
+async fn mixed_up(subject: &Subject) -> Verdict {
+    let lab = Lab::start(subject).await?;
+    lab.looker.uses_login(lab.spec.name, false);
+    lab.looker.keep(lab.spec.name, None);
+    let url = link(&lab, &form(&lab).await?)?;
+    let mut browser = Browser::default();
+    let back = to_provider_and_back(&lab, &mut browser, &url).await?;
+    let (_, provider) = oauth(&lab)?;
+    let mut back = Url::parse(&back).map_err(|fault| Failure::new(fault.to_string()))?;
+    let pairs: Vec<_> = back.query_pairs().into_owned().filter(|(name, _)| name != "iss").collect();
+    back.query_pairs_mut().clear().extend_pairs(pairs).append_pair("iss", "https://evil.example");
+    let page = lab.looker.open(&mut browser, back.as_str()).await?;
+    let exchanges = provider.exchanges();
+    ensure(page.status == 400 && exchanges == 0, || format!("{exchanges} exchanges: {page:?}"))
+}
+
+/// A login that would end within hours is refused while the user can still do something about it.
+async fn short(subject: &Subject) -> Verdict {
+    let lab = Lab::start(subject).await?;
+    lab.looker.uses_login(lab.spec.name, false);
+    lab.looker.keep(lab.spec.name, None);
+    oauth(&lab)?.1.set_short();
+    let url = link(&lab, &form(&lab).await?)?;
+    let page = through(&lab, &mut Browser::default(), &url).await?;
+    let told = page.status == 502 && page.text.contains("Remove this app");
+    ensure(told, || format!("a login without a refresh token: {page:?}"))?;
     link(&lab, &form(&lab).await?)?;
     Ok(())
 }

@@ -253,7 +253,7 @@ fn an_honest_action_of_version_1_passes_every_case() {
 
 #[test]
 fn an_honest_action_of_version_2_passes_every_case() {
-    passes_all(&subject(|| Vault(Lie::None)), 21);
+    passes_all(&subject(|| Vault(Lie::None)), 23);
 }
 
 #[test]
