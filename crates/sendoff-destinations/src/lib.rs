@@ -16,6 +16,8 @@ mod sendgrid;
 #[cfg(feature = "sftp")]
 mod sftp;
 mod shared;
+mod slack;
+mod slack_app;
 mod smtp_email;
 mod tray;
 mod webhook;
@@ -52,6 +54,8 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         #[cfg(feature = "sftp")]
         Box::new(sftp::Sftp),
         Box::new(smtp_email::SmtpEmail),
+        Box::new(slack::SlackToken),
+        Box::new(slack_app::SlackApp),
         Box::new(tray::Tray),
         Box::new(webhook::Webhook),
         Box::new(zapier::Zapier),
@@ -87,6 +91,8 @@ pub fn fakes() -> Vec<MakeFake> {
         #[cfg(feature = "sftp")]
         sftp::fake,
         smtp_email::fake,
+        slack::fake,
+        slack_app::fake,
         tray::fake,
         webhook::fake,
         zapier::fake,
@@ -131,6 +137,8 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         #[cfg(feature = "sftp")]
         ("sftp", include_str!("sftp/setup.md")),
         ("smtp_email", include_str!("smtp_email/setup.md")),
+        ("slack", include_str!("slack/setup.md")),
+        ("slack_app", include_str!("slack_app/setup.md")),
         ("tray", include_str!("tray/setup.md")),
         ("webhook", include_str!("webhook/setup.md")),
         ("zapier", include_str!("zapier/setup.md")),

@@ -395,6 +395,16 @@ impl Field {
         self.description = Some(text.into());
     }
 
+    /// Replaces what people read.
+    pub fn relabel(&mut self, label: impl Into<String>) {
+        self.label = label.into();
+    }
+
+    /// Drops what the user chose so far, which fits no more.
+    pub fn forget(&mut self) {
+        self.value = None;
+    }
+
     /// Adds a sentence to the help below the field.
     pub fn remark(&mut self, sentence: &str) {
         let text = self.description.get_or_insert_default();

@@ -14,5 +14,6 @@ pub(crate) mod object_store;
 pub(crate) mod parts;
 pub(crate) mod s3;
 pub(crate) mod segment;
+pub(crate) mod slack;
 pub(crate) mod template;
 pub(crate) mod xml;

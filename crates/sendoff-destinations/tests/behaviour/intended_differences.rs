@@ -57,4 +57,14 @@ pub const ALL: &[Difference] = &[
         pointer: "/supported_download_settings",
         reason: "It streams, so that a result of any size can be sent.",
     },
+    Difference {
+        action: "slack",
+        pointer: "/params/0/description",
+        reason: "The reference's text names scopes that no new app can have.",
+    },
+    Difference {
+        action: "slack",
+        pointer: "/supported_download_settings",
+        reason: "It spools, so that \"All Results\" can be sent.",
+    },
 ];

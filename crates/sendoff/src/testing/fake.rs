@@ -105,6 +105,11 @@ pub trait Fake: Send + Sync + 'static {
         None
     }
 
+    /// The fewest bytes that the vendor takes in one delivery: some take no empty file.
+    fn takes_at_least(&self) -> u64 {
+        0
+    }
+
     /// Answers of status 200 to the commit that are failures all the same, if the vendor has such:
     /// media type and body.
     fn false_successes(&self) -> Vec<(&'static str, String)> {

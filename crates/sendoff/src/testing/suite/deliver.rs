@@ -4,7 +4,7 @@ use super::lab::Lab;
 use super::verdict::judge;
 use super::{Case, Subject, Verdict, case};
 use crate::Format;
-use crate::testing::{By, Expected};
+use crate::testing::{Blame, By, Expected};
 
 const MIB: u64 = 1 << 20;
 
@@ -34,7 +34,9 @@ async fn exact(subject: &Subject, format: Format, by: By, sizes: &[u64]) -> Verd
         let lab = Lab::start(subject).await?;
         let content = lab.content(format, *size);
         let heard = lab.ship(content, by, None).await?;
-        judge(&lab, &content, &heard, Expected::Delivered).await?;
+        let fits = content.len() >= lab.vendor.fake().takes_at_least();
+        let refused = Expected::NotDelivered(Blame::Vendor);
+        judge(&lab, &content, &heard, if fits { Expected::Delivered } else { refused }).await?;
     }
     Ok(())
 }
