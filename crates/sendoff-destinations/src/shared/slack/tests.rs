@@ -317,7 +317,7 @@ async fn without_a_working_workspace_the_login_is_offered() {
     for installs in [json!([]), json!([{"install_id": "I1", "token": "xoxb-revoked-0000000000"}])] {
         let mut stage = Stage::app(installs).await;
         let url = "https://looker.example/slack/install".to_owned();
-        stage.settings.0.insert("state_url".into(), url.clone().into());
+        stage.settings.0.insert("state_url".into(), url.clone());
         let form = stage.form(&[]).await;
         let login = field(&form, "login").unwrap_or_else(|| panic!("{form:#}"));
         assert_eq!((&login["type"], &login["oauth_url"]), (&json!("oauth_link"), &json!(url)));
