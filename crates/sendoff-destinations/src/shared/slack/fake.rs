@@ -19,7 +19,7 @@ use crate::shared::in_order::{self, Digests};
 /// `slack` and its stand-in.
 pub(crate) fn token() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
     let settings = [("slack_api_token", TOKEN)].into_iter().collect();
-    (Box::new(crate::slack::SlackToken), Arc::new(FakeSlack::new(settings)))
+    (Box::new(crate::slack::SlackToken), Arc::new(FakeSlack::new(settings, None)))
 }
 
 /// `slack_app` and its stand-in, connected to two workspaces.
@@ -28,8 +28,8 @@ pub(crate) fn app() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
         {"install_id": "T0ACME0001", "token": TOKEN},
         {"install_id": "E0UMBRELLA", "token": OTHER},
     ]);
-    let settings = [("state_json", installs.to_string())].into_iter().collect();
-    (Box::new(crate::slack_app::SlackApp), Arc::new(FakeSlack::new(settings)))
+    let slack = FakeSlack::new(Values::default(), Some(installs.to_string()));
+    (Box::new(crate::slack_app::SlackApp), Arc::new(slack))
 }
 
 pub(crate) const TOKEN: &str = "xoxb-canary-000000000001-slackbottoken";
@@ -66,6 +66,8 @@ const PAGE: usize = 2;
 
 pub(crate) struct FakeSlack {
     settings: Values,
+    /// What Looker keeps: the workspaces and their tokens.
+    installs: Option<String>,
     state: Mutex<State>,
 }
 
@@ -100,7 +102,7 @@ pub(crate) struct Posted {
 type Answer = Result<Value, Value>;
 
 impl FakeSlack {
-    pub(crate) fn new(settings: Values) -> Self {
+    pub(crate) fn new(settings: Values, installs: Option<String>) -> Self {
         let state = State {
             files: BTreeMap::new(),
             posted: Vec::new(),
@@ -108,10 +110,10 @@ impl FakeSlack {
             calls: Vec::new(),
             crowd: 0,
         };
-        Self { settings, state: Mutex::new(state) }
+        Self { settings, installs, state: Mutex::new(state) }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -123,7 +125,7 @@ impl FakeSlack {
             return self.upload(&path, &head.method, body).await;
         }
         let Some(method) = path.strip_prefix("/api/") else { return plain(404, "not found") };
-        self.state().calls.push(method.to_owned());
+        self.ledger().calls.push(method.to_owned());
         let bearer = head.headers.get("authorization").and_then(|value| value.to_str().ok());
         let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         let form = head.headers.get("content-type").and_then(|value| value.to_str().ok());
@@ -146,7 +148,7 @@ impl FakeSlack {
             }
         };
         let answer = answer.unwrap_or_else(|refusal| refusal);
-        let scopes = self.state().scopes.join(",");
+        let scopes = self.ledger().scopes.join(",");
         let mut response = plain(200, &answer.to_string());
         if let Ok(scopes) = http::HeaderValue::from_str(&scopes) {
             response.headers_mut().insert("x-oauth-scopes", scopes);
@@ -155,7 +157,7 @@ impl FakeSlack {
     }
 
     fn answer<'a>(&self, method: &str, token: &str, arg: &dyn Fn(&str) -> &'a str) -> Answer {
-        let mut state = self.state();
+        let mut state = self.ledger();
         let team = match token {
             "" => return Err(refused("not_authed")),
             TOKEN => ("Acme", "T0ACME0001", "U0BOT00001"),
@@ -203,7 +205,7 @@ impl FakeSlack {
 
     async fn upload(&self, path: &str, method: &Method, body: ByteStream) -> Response<Bytes> {
         let id = path.strip_prefix("/upload/v1/").unwrap_or_default();
-        let due = self.state().files.get(id).map(|file| file.length);
+        let due = self.ledger().files.get(id).map(|file| file.length);
         let (Some(due), &Method::POST) = (due, method) else { return plain(404, "not found") };
         if body.len_hint() != Some(due) {
             return plain(400, "The length is not the one announced.");
@@ -212,7 +214,7 @@ impl FakeSlack {
             return plain(400, "The body broke off.");
         };
         let text = format!("OK - {}", digests.bytes);
-        if let Some(file) = self.state().files.get_mut(id) {
+        if let Some(file) = self.ledger().files.get_mut(id) {
             file.uploaded = Some(digests);
         }
         plain(200, &text)
@@ -415,6 +417,10 @@ impl Fake for FakeSlack {
         self.settings.clone()
     }
 
+    fn state(&self) -> Option<String> {
+        self.installs.clone()
+    }
+
     fn answers(&self) -> Values {
         [("channel", CHANNEL), ("filename", "orders"), ("initial_comment", "Here is {title}.")]
             .into_iter()
@@ -426,7 +432,7 @@ impl Fake for FakeSlack {
     }
 
     fn objects(&self) -> BoxFuture<'_, Vec<Object>> {
-        let posted = self.state().posted.clone();
+        let posted = self.ledger().posted.clone();
         let objects = posted.into_iter().filter_map(|posted| {
             let (name, digests) = posted.file?;
             let name = format!("{}/{name}", posted.channel);

@@ -32,7 +32,7 @@ impl Stage {
 
     async fn set(action: Box<dyn AnyAction>, settings: Values) -> Self {
         let name = action.spec().name;
-        let slack = Arc::new(FakeSlack::new(settings.clone()));
+        let slack = Arc::new(FakeSlack::new(settings.clone(), None));
         let vendor =
             Vendor::start(Arc::clone(&slack) as Arc<dyn Fake>, true).await.expect("a port");
         let mut origins = vendor.origins();
@@ -72,15 +72,15 @@ impl Stage {
     }
 
     fn posted(&self) -> Vec<Posted> {
-        self.slack.state().posted.clone()
+        self.slack.ledger().posted.clone()
     }
 
     fn calls(&self, method: &str) -> usize {
-        self.slack.state().calls.iter().filter(|call| *call == method).count()
+        self.slack.ledger().calls.iter().filter(|call| *call == method).count()
     }
 
     fn take_scopes(&self, taken: &[&str]) {
-        self.slack.state().scopes.retain(|scope| !taken.contains(scope));
+        self.slack.ledger().scopes.retain(|scope| !taken.contains(scope));
     }
 
     /// The last step is done, and its answer is lost.
@@ -240,7 +240,7 @@ async fn the_list_is_whole_sorted_and_says_where_the_bot_is() {
 #[tokio::test]
 async fn thousands_of_channels_are_cut_and_searched() {
     let stage = Stage::token(&[]).await;
-    stage.slack.state().crowd = 3_000;
+    stage.slack.ledger().crowd = 3_000;
     let form = stage.form(&[("channelType", "channels")]).await;
     assert_eq!(labels(&form, "channel").len(), 200);
     assert!(help(&form, "channel").contains("200 of 3005 channels are shown."), "{form:#}");
