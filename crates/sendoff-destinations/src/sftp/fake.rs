@@ -1,4 +1,4 @@
-//! A stand-in for an SFTP server: SSH with one user, and files of which only the digest is kept.
+//! A stand-in for an SFTP server: SSH with one user, and files of which the digest and the start are kept.
 //!
 //! Written on 2026-11-24 from draft-ietf-secsh-filexfer-02
 //! (<https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02>) and OpenSSH's PROTOCOL
@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Method;
 use russh::keys::ssh_key::private::Ed25519Keypair;
@@ -109,6 +110,11 @@ impl Fake for Server {
         Box::pin(std::future::ready(objects))
     }
 
+    fn start<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Option<Bytes>> {
+        let start = lock(&self.disk).files.get(object).map(|file| file.start.clone().into());
+        Box::pin(std::future::ready(start))
+    }
+
     fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
         let disk = lock(&self.disk);
         let parts = disk.files.keys().filter(|path| is_part(path)).cloned().collect();
@@ -144,8 +150,12 @@ impl Default for Disk {
     }
 }
 
+/// So much of a file's start is kept.
+const KEPT: usize = 1024;
+
 #[derive(Default)]
 struct File {
+    start: Vec<u8>,
     bytes: u64,
     digest: Sha256,
     /// Tells a file from a later one of the same name.
@@ -332,6 +342,8 @@ impl russh_sftp::server::Handler for Files {
             }
             file.bytes += data.len() as u64;
             file.digest.update(&data);
+            let room = KEPT.saturating_sub(file.start.len()).min(data.len());
+            file.start.extend_from_slice(&data[..room]);
             done(id)
         })
     }

@@ -77,6 +77,13 @@ pub trait Fake: Send + Sync + 'static {
     /// What stands finished at the vendor.
     fn objects(&self) -> BoxFuture<'_, Vec<Object>>;
 
+    /// How a finished object begins, where the stand-in keeps it. What comes over HTTP stands in
+    /// [`Vendor::seen`](super::Vendor::seen), so only stand-ins of other protocols write it.
+    fn start<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Option<Bytes>> {
+        let _ = object;
+        Box::pin(std::future::ready(None))
+    }
+
     /// What was begun and neither finished nor taken back: open uploads, `.part` files.
     fn leftovers(&self) -> BoxFuture<'_, Vec<String>>;
 

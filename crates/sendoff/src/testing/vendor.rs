@@ -24,8 +24,10 @@ use super::fake::body_of;
 use super::{Fake, Proxy};
 use crate::{ByteStream, Error};
 
-/// More requests than this are not kept in the log.
+/// The log keeps so many of the latest requests.
 const LOGGED: usize = 1_000;
+/// And so much of the start of each one's body and answer.
+const KEPT: usize = 2 * 1024;
 
 /// More than a login service is sent.
 const LONGEST_FORM: usize = 64 << 10;
@@ -97,6 +99,17 @@ pub struct Seen {
     pub commits: bool,
     /// Whether a fault hit it.
     pub hit: bool,
+    /// Its `Content-Type`; empty without one.
+    pub media_type: String,
+    /// How its body began.
+    pub body: Vec<u8>,
+    /// How many bytes of its body came.
+    pub bytes: u64,
+    /// The answer's status, if one was given.
+    pub status: Option<u16>,
+    /// How the answer's body began.
+    pub answer: Vec<u8>,
+    number: u64,
 }
 
 /// A running stand-in. It stops when it is dropped.
@@ -111,7 +124,7 @@ struct Stage {
     /// The suite speaks HTTP itself, so that it can make faults; else the fake serves connections.
     speaks_http: bool,
     fault: Mutex<Option<VendorFault>>,
-    seen: Mutex<VecDeque<Seen>>,
+    seen: Arc<Log>,
     /// Requests that make the data visible.
     committing: AtomicU64,
     /// Bytes of bodies that came while a fault waits for a byte.
@@ -131,7 +144,7 @@ impl Vendor {
             fake,
             speaks_http,
             fault: Mutex::new(None),
-            seen: Mutex::new(VecDeque::new()),
+            seen: Arc::default(),
             committing: AtomicU64::new(0),
             received: Arc::default(),
             strikes: watch::Sender::new(0),
@@ -168,6 +181,7 @@ impl Vendor {
 
     /// Sets a fault, in place of the one before.
     pub fn injure(&self, fault: VendorFault) {
+        self.stage.received.store(0, Ordering::Relaxed);
         *self.stage.fault() = Some(fault);
     }
 
@@ -190,9 +204,14 @@ impl Vendor {
         *self.stage.strikes.borrow()
     }
 
-    /// The requests so far, the first 1,000 of them.
+    /// The requests so far, the latest 1,000 of them.
     pub fn seen(&self) -> Vec<Seen> {
-        self.stage.seen().iter().cloned().collect()
+        self.stage.seen.entries().iter().cloned().collect()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        self.stage.seen.entries().clear();
     }
 }
 
@@ -227,13 +246,74 @@ type Fail = Box<dyn StdError + Send + Sync>;
 type Answered = Response<StreamBody<Frames>>;
 type Frames = futures_util::stream::BoxStream<'static, std::result::Result<Frame<Bytes>, Fail>>;
 
+/// The requests that came.
+#[derive(Default)]
+struct Log {
+    entries: Mutex<VecDeque<Seen>>,
+    count: AtomicU64,
+}
+
+impl Log {
+    fn entries(&self) -> MutexGuard<'_, VecDeque<Seen>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add<B>(&self, request: &Request<B>, commits: bool) -> u64 {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let media_type = request.headers().get(CONTENT_TYPE);
+        let mut entries = self.entries();
+        if entries.len() == LOGGED {
+            entries.pop_front();
+        }
+        entries.push_back(Seen {
+            line: format!("{} {}", request.method(), request.uri()),
+            commits,
+            hit: false,
+            media_type: media_type.and_then(|text| text.to_str().ok()).unwrap_or_default().into(),
+            body: Vec::new(),
+            bytes: 0,
+            status: None,
+            answer: Vec::new(),
+            number,
+        });
+        number
+    }
+
+    fn change(&self, number: u64, change: impl FnOnce(&mut Seen)) {
+        if let Some(seen) = self.entries().iter_mut().rev().find(|seen| seen.number == number) {
+            change(seen);
+        }
+    }
+
+    /// The body, noted as it is read.
+    fn tap(self: &Arc<Self>, number: u64, body: ByteStream) -> ByteStream {
+        let (log, len) = (Arc::clone(self), body.len_hint());
+        let tapped = ByteStream::new(body.inspect(move |chunk| {
+            if let Ok(chunk) = chunk {
+                log.change(number, |seen| {
+                    let room = KEPT.saturating_sub(seen.body.len()).min(chunk.len());
+                    seen.body.extend_from_slice(&chunk[..room]);
+                    seen.bytes += chunk.len() as u64;
+                });
+            }
+        }));
+        match len {
+            Some(len) => tapped.with_len(len),
+            None => tapped,
+        }
+    }
+
+    fn answered(&self, number: u64, status: StatusCode, body: &[u8]) {
+        self.change(number, |seen| {
+            seen.status = Some(status.as_u16());
+            seen.answer = body[..body.len().min(KEPT)].to_vec();
+        });
+    }
+}
+
 impl Stage {
     fn fault(&self) -> MutexGuard<'_, Option<VendorFault>> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn seen(&self) -> MutexGuard<'_, VecDeque<Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn serve(&self, stream: TcpStream) {
@@ -257,16 +337,15 @@ impl Stage {
         Some(mischief)
     }
 
-    fn struck(&self, line: &str) {
+    fn struck(&self, number: u64) {
         self.strikes.send_modify(|times| *times += 1);
-        if let Some(seen) = self.seen().iter_mut().rev().find(|seen| seen.line == line) {
-            seen.hit = true;
-        }
+        self.seen.change(number, |seen| seen.hit = true);
     }
 
     async fn answer(&self, request: Request<Incoming>) -> std::result::Result<Answered, Fail> {
-        let line = self.log(&request);
         let commits = self.commits(&request);
+        let number = self.seen.add(&request, commits);
+        let request = request.map(|body| self.seen.tap(number, body_of(body)));
         let nth = self.committing.fetch_add(u64::from(commits), Ordering::Relaxed) + 1;
         let lasting = self.fault().as_ref().is_some_and(|fault| fault.lasting);
         let hits = |at| match at {
@@ -277,14 +356,17 @@ impl Stage {
             At::Byte(_) | At::Within(_) => false,
         };
         if let Some(mischief) = self.take(hits) {
-            self.struck(&line);
+            self.struck(number);
             return match mischief {
                 Mischief::Refuse(refusal) => {
-                    let mut body = body_of(request.into_body());
+                    let mut body = request.into_body();
                     while let Some(Ok(_)) = body.next().await {}
-                    Ok(refused(&refusal))
+                    Ok(self.refused(&refusal, number))
                 }
-                after => spoil(self.handle(request.map(body_of)).await, &after).await,
+                after => {
+                    let response = self.handle(request).await;
+                    self.spoil(response, &after, number).await
+                }
             };
         }
         let within = match &*self.fault() {
@@ -293,23 +375,38 @@ impl Stage {
             }
             _ => None,
         };
-        let len = hyper::body::Body::size_hint(request.body()).exact();
         if let Some(byte) = within
-            && len.is_none_or(|len| len > byte)
+            && request.body().len_hint().is_none_or(|len| len > byte)
         {
-            return self.refuse_within(request, byte, &line).await;
+            return self.refuse_within(request, byte, number).await;
         }
-        self.carry_out(request, &line).await
+        self.carry_out(request, number).await
     }
 
-    fn log(&self, request: &Request<Incoming>) -> String {
-        let line = format!("{} {}", request.method(), request.uri());
-        let mut seen = self.seen();
-        if seen.len() < LOGGED {
-            let commits = self.commits(request);
-            seen.push_back(Seen { line: line.clone(), commits, hit: false });
+    /// What the fake answers, noted.
+    async fn handled(&self, request: Request<ByteStream>, number: u64) -> Answered {
+        let response = self.handle(request).await;
+        self.seen.answered(number, response.status(), response.body());
+        whole(response)
+    }
+
+    fn refused(&self, refusal: &Refusal, number: u64) -> Answered {
+        let response = refused(refusal);
+        self.seen.answered(number, response.status(), refusal.body.as_bytes());
+        response
+    }
+
+    /// What is left of an answer; one that is lost counts as none.
+    async fn spoil(
+        &self,
+        response: Response<Bytes>,
+        mischief: &Mischief,
+        number: u64,
+    ) -> std::result::Result<Answered, Fail> {
+        if let Mischief::Refuse(refusal) = mischief {
+            return Ok(self.refused(refusal, number));
         }
-        line
+        spoil(response, mischief).await
     }
 
     /// The fake's answer, or its login service's.
@@ -336,12 +433,11 @@ impl Stage {
     /// Refuses as soon as `byte` bytes have come; a shorter body is carried out.
     async fn refuse_within(
         &self,
-        request: Request<Incoming>,
+        request: Request<ByteStream>,
         byte: u64,
-        line: &str,
+        number: u64,
     ) -> std::result::Result<Answered, Fail> {
-        let (parts, body) = request.into_parts();
-        let mut body = body_of(body);
+        let (parts, mut body) = request.into_parts();
         let mut held = Vec::new();
         let mut count = 0;
         while count <= byte {
@@ -354,20 +450,20 @@ impl Stage {
                 None => {
                     let again = ByteStream::new(futures_util::stream::iter(held));
                     let request = Request::from_parts(parts, again);
-                    return Ok(whole(self.handle(request).await));
+                    return Ok(self.handled(request, number).await);
                 }
             }
         }
         match self.take(|at| at == At::Within(byte)) {
             Some(Mischief::Refuse(refusal)) => {
-                self.struck(line);
+                self.struck(number);
                 // The answer goes out before the rest of the body is read, which hyper then drops.
-                Ok(refused(&refusal))
+                Ok(self.refused(&refusal, number))
             }
             // Another request was hit meanwhile.
             _ => {
-                let all = futures_util::stream::iter(held).chain(body);
-                Ok(whole(self.handle(Request::from_parts(parts, ByteStream::new(all))).await))
+                let all = ByteStream::new(futures_util::stream::iter(held).chain(body));
+                Ok(self.handled(Request::from_parts(parts, all), number).await)
             }
         }
     }
@@ -375,8 +471,8 @@ impl Stage {
     /// Lets the fake answer; a fault at the data's last byte strikes here.
     async fn carry_out(
         &self,
-        request: Request<Incoming>,
-        line: &str,
+        request: Request<ByteStream>,
+        number: u64,
     ) -> std::result::Result<Answered, Fail> {
         let awaited = match &*self.fault() {
             Some(VendorFault { at: At::Byte(byte), mischief, .. }) => {
@@ -385,7 +481,7 @@ impl Stage {
             _ => None,
         };
         let Some((byte, refuses)) = awaited else {
-            return Ok(whole(self.handle(request.map(body_of)).await));
+            return Ok(self.handled(request, number).await);
         };
         let watched = Watched {
             byte,
@@ -394,23 +490,18 @@ impl Stage {
             reached: Arc::default(),
         };
         let reached = Arc::clone(&watched.reached);
-        let (parts, body) = request.into_parts();
-        let body = watched.watch(body_of(body));
-        let response = self.handle(Request::from_parts(parts, body)).await;
-        if !reached.load(Ordering::Relaxed) {
-            return Ok(whole(response));
+        let response = self.handle(request.map(|body| watched.watch(body))).await;
+        let mischief = if reached.load(Ordering::Relaxed) {
+            self.take(|at| at == At::Byte(byte))
+        } else {
+            None
+        };
+        if let Some(mischief) = mischief {
+            self.struck(number);
+            return self.spoil(response, &mischief, number).await;
         }
-        match self.take(|at| at == At::Byte(byte)) {
-            Some(Mischief::Refuse(refusal)) => {
-                self.struck(line);
-                Ok(refused(&refusal))
-            }
-            Some(mischief) => {
-                self.struck(line);
-                spoil(response, &mischief).await
-            }
-            None => Ok(whole(response)),
-        }
+        self.seen.answered(number, response.status(), response.body());
+        Ok(whole(response))
     }
 }
 
