@@ -7,6 +7,8 @@ MOTO_VERSION=5.2.5
 AZURITE_VERSION=3.35.0
 AIOSMTPD_VERSION=1.4.6
 GCS_VERSION=2026.7.19
+PLAYWRIGHT_VERSION=1.65.1
+AXE_VERSION=4.14.1
 
 servers_install() {
   mkdir -p "$SERVERS"
@@ -33,6 +35,21 @@ servers_install() {
     mkdir -p "$SERVERS/azurite"
     npm install --silent --no-audit --no-fund --prefix "$SERVERS/azurite" "azurite@$AZURITE_VERSION"
   fi
+  servers_install_browser
+}
+
+# The browser that stands for a person: Debian's Chromium, its driver, and a judge of accessibility.
+servers_install_browser() {
+  if [ ! -x /usr/bin/chromium ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      chromium fonts-dejavu-core >/dev/null
+  fi
+  if [ ! -d "$SERVERS/browser/node_modules/axe-core" ]; then
+    mkdir -p "$SERVERS/browser"
+    npm install --silent --no-audit --no-fund --prefix "$SERVERS/browser" \
+      "playwright-core@$PLAYWRIGHT_VERSION" "axe-core@$AXE_VERSION"
+  fi
 }
 
 servers_start() {
@@ -54,6 +71,7 @@ sys.exit(main())' start --host=127.0.0.1 --port="$gcs" --in-memory
   servers_wait gcs "$gcs"
   servers_wait sshd "$sshd"
   servers_smtp "$(servers_port)"
+  export BEHAVIOUR_BROWSER=$SERVERS/browser
   export BEHAVIOUR_MOTO=http://127.0.0.1:$moto BEHAVIOUR_AZURITE=http://127.0.0.1:$azurite
   export BEHAVIOUR_GCS=http://127.0.0.1:$gcs
 }

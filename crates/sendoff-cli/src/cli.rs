@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Environment, Flags, Problems};
+#[cfg(feature = "page")]
+use crate::workbench;
 use crate::{commands, demo, hub, serve};
 
 /// Wrong configuration: `EX_CONFIG` of sysexits.h.
@@ -63,8 +65,9 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         listen: Vec<String>,
     },
-    /// Starts a hub, plays Looker once against it and shows what crossed the wire.
     Demo(demo::DemoArgs),
+    #[cfg(feature = "page")]
+    Workbench(workbench::WorkbenchArgs),
     /// Prints a token to enter in Looker, and nothing else.
     Token {
         /// Limits the token to this action; may be repeated.
@@ -175,6 +178,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => {
             crate::log(&config, colour);
             block_on(demo::run(args, config, colour))
+        }
+        #[cfg(feature = "page")]
+        Command::Workbench(args) => {
+            crate::log(&config, colour);
+            block_on(workbench::run(args, config))
         }
         Command::Serve { .. } => {
             if config.secrets.is_empty() {

@@ -74,6 +74,12 @@ pub struct Config {
     pub file_root: Option<PathBuf>,
     /// `debug.enabled`.
     pub debug: bool,
+    /// `workbench.listen`.
+    pub workbench_listen: SocketAddr,
+    /// `workbench.base_url`.
+    pub workbench_base_url: Option<String>,
+    /// `workbench.folder`.
+    pub workbench_folder: Option<PathBuf>,
     /// `settings`, by action.
     pub settings: BTreeMap<String, Values>,
     /// `oauth`, by action: the client's id and secret.
@@ -245,7 +251,7 @@ impl Config {
             })
         });
         let label = r.text("label");
-        let base_url = r.optional("base_url", base_url);
+        let base_url = r.optional("base_url", web_url);
         let secrets = r.secrets("secrets");
         let webhook_tokens = r.secrets("webhook_tokens");
         let actions = r.list("actions", |name| action(name, catalogue));
@@ -279,6 +285,9 @@ impl Config {
         let spool = spool_limits(r, environment);
         let file_root = r.path("file.root");
         let debug = r.switch("debug.enabled");
+        let workbench_listen = r.word("workbench.listen", loopback);
+        let workbench_base_url = r.optional("workbench.base_url", web_url);
+        let workbench_folder = r.path("workbench.folder");
         let settings = settings(r, catalogue);
         let clients = clients(r, catalogue);
         Some(Self {
@@ -304,6 +313,9 @@ impl Config {
             spool: spool?,
             file_root: file_root?,
             debug: debug?,
+            workbench_listen: workbench_listen?,
+            workbench_base_url: workbench_base_url?,
+            workbench_folder: workbench_folder?,
             settings,
             clients: clients?,
             in_force: Vec::new(),
@@ -433,7 +445,18 @@ fn clients(r: &mut Reader, catalogue: &Catalogue) -> Option<BTreeMap<String, (St
     sound.then_some(clients)
 }
 
-fn base_url(text: &str) -> Result<String, String> {
+/// The workbench asks nobody to log in and sends data wherever it is told to.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+    address.ok_or_else(|| {
+        "it must be an address of this machine with a port, such as \"127.0.0.1:8090\": the \
+         workbench has no login, so nobody else may reach it (from elsewhere, \
+         `ssh -L 8090:127.0.0.1:8090` leads to it)"
+            .to_owned()
+    })
+}
+
+fn web_url(text: &str) -> Result<String, String> {
     let right = "it must be an http or https URL without a query, such as \
                  \"https://hub.example.com\"";
     let url: http::Uri = text.parse().map_err(|_| right.to_owned())?;

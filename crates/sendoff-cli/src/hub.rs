@@ -70,8 +70,18 @@ pub(crate) fn client_settings(action: &dyn AnyAction) -> String {
 /// # Errors
 /// The operator's, when a folder or a certificate is not usable.
 pub fn build(config: &Config) -> sendoff::Result<Hub> {
+    before(config, actions(config), |_| ())
+}
+
+/// A hub of these actions, before vendors that `change` may lead elsewhere.
+pub(crate) fn before(
+    config: &Config,
+    actions: Vec<Box<dyn AnyAction>>,
+    change: impl FnOnce(&mut EgressConfig),
+) -> sendoff::Result<Hub> {
+    let names: Vec<&str> = actions.iter().map(|action| action.spec().name).collect();
     let mut builder = Hub::builder()
-        .actions(actions(config))
+        .actions(actions)
         .label(&config.label)
         .secrets(config.secrets.iter().cloned())
         .webhook_tokens(config.webhook_tokens.iter().cloned())
@@ -89,16 +99,21 @@ pub fn build(config: &Config) -> sendoff::Result<Hub> {
         egress.origins = config.origins.clone();
         egress.extra_ca_pem.clone_from(&config.extra_ca_pem);
         egress.idle_timeout = config.limits.idle;
+        change(&mut egress);
         builder = builder.egress(egress);
     }
     if let Some(master) = &config.cipher_master {
         builder = builder.cipher_master(master.clone());
     }
     for (action, (id, secret)) in &config.clients {
-        builder = builder.oauth_client(action, id, secret.clone());
+        if names.contains(&action.as_str()) {
+            builder = builder.oauth_client(action, id, secret.clone());
+        }
     }
     for (action, settings) in &config.settings {
-        builder = builder.settings(action, settings.clone());
+        if names.contains(&action.as_str()) {
+            builder = builder.settings(action, settings.clone());
+        }
     }
     builder.build()
 }

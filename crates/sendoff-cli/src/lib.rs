@@ -7,6 +7,8 @@ mod demo;
 mod hub;
 mod logging;
 mod serve;
+#[cfg(feature = "page")]
+mod workbench;
 
 pub use cli::{NO_SECRET, main};
 pub use hub::{build as hub, catalogue};

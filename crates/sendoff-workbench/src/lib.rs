@@ -31,6 +31,8 @@ pub mod instance;
 mod look;
 mod looker;
 mod model;
+#[cfg(feature = "page")]
+pub mod page;
 mod progress;
 mod remarks;
 mod request;

@@ -1,41 +1,17 @@
-//! `sendoff demo`: starts a hub with the `file` destination on loopback, plays Looker once over
-//! real HTTP with a real data set, and shows what crossed the wire.
+//! One delivery from list to file: plays Looker over real HTTP with a real data set, and shows what
+//! crossed the wire.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
-use sendoff::{Hub, Token};
 use sendoff_protocol::{Format, Outcome};
 use sendoff_workbench::Warehouse;
 use sendoff_workbench::{Answered, DataLimits, Delivery, Exchange, Looker, Paint, Rendering};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use uuid::Uuid;
-
-use crate::config::Config;
-
-/// Starts a hub, plays Looker once, and shows what crossed the wire.
-#[derive(clap::Args, Debug)]
-pub(crate) struct DemoArgs {
-    /// The folder that the file is delivered into; made if it is not there.
-    #[arg(long, default_value = "sendoff-demo", value_name = "DIR")]
-    folder: PathBuf,
-    /// Ends after the delivery: 0 if it succeeded, 1 if it failed. Without it the hub stays up.
-    #[arg(long)]
-    once: bool,
-    /// Prints one JSON document in place of the text.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Where the file goes below the folder.
 const FILE_NAME: &str = "penguins.csv";
@@ -74,68 +50,17 @@ struct Delivered {
     identical: bool,
 }
 
-/// Runs the demo.
-pub(crate) async fn run(
-    args: DemoArgs,
-    mut config: Config,
+/// Plays it, shows it, and says whether the file arrived.
+pub(super) async fn run(
+    address: SocketAddr,
+    token: &str,
+    folder: &Path,
+    json: bool,
     colour: bool,
 ) -> anyhow::Result<ExitCode> {
-    let folder = made(&args.folder).await?;
-    // A throw-away token, this machine's address and this folder, whatever `serve` would use.
-    let secret = sendoff::Secret::from(Uuid::new_v4().to_string());
-    let token = Token::issue(&secret, None)?;
-    config.secrets = vec![secret];
-    config.base_url = None;
-    config.actions.clear();
-    config.file_root = Some(folder.clone());
-    let hub = crate::hub(&config)?;
-    let listener = listen(&config).await?;
-    let address = listener.local_addr()?;
-    let mut serving = JoinSet::new();
-    serving.spawn(serve(listener, hub.clone()));
-
-    let played = play(address, &token, &folder).await;
-    show(&played, &args, if colour { Paint::Colour } else { Paint::Plain })?;
-    if !args.once {
-        show_how_to_go_on(address, &token);
-        tokio::signal::ctrl_c().await?;
-        hub.drain(config.connections.grace).await;
-    }
+    let played = play(address, token, folder).await;
+    show(&played, json, if colour { Paint::Colour } else { Paint::Plain })?;
     Ok(if played.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn made(folder: &Path) -> anyhow::Result<PathBuf> {
-    let failed = || format!("The folder {} cannot be used", folder.display());
-    tokio::fs::create_dir_all(folder).await.with_context(failed)?;
-    tokio::fs::canonicalize(folder).await.with_context(failed)
-}
-
-/// Without `serve`'s limits on connections: there is one client, on this machine.
-async fn serve(listener: TcpListener, hub: Hub) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    let service = TowerToHyperService::new(hub.clone());
-                    let server = http1::Builder::new();
-                    connections.spawn(server.serve_connection(TokioIo::new(socket), service));
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-/// The configured port on loopback, else a free one: a demo must not fail because a hub runs.
-async fn listen(config: &Config) -> std::io::Result<TcpListener> {
-    for address in config.listen.iter().filter(|address| address.ip().is_loopback()) {
-        if let Ok(listener) = TcpListener::bind(address).await {
-            return Ok(listener);
-        }
-    }
-    TcpListener::bind(("127.0.0.1", 0)).await
 }
 
 /// Lists, draws the form as the test does when an admin enables the action, and delivers.
@@ -216,9 +141,9 @@ impl Delivered {
     }
 }
 
-fn show(played: &Played, args: &DemoArgs, paint: Paint) -> anyhow::Result<()> {
+fn show(played: &Played, json: bool, paint: Paint) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    if args.json {
+    if json {
         serde_json::to_writer_pretty(&mut out, played)?;
         writeln!(out)?;
         return Ok(());
@@ -266,13 +191,4 @@ fn summary(played: &Played, paint: Paint) -> String {
         lines.push(paint.style("31", failure));
     }
     lines.join("\n")
-}
-
-/// On stderr: it is talk, not what was asked for.
-fn show_how_to_go_on(address: SocketAddr, token: &str) {
-    eprintln!(
-        "\nThe hub stays up until Ctrl-C. Its list URL and token, as an admin would type them:\n\n  \
-         http://{address}/\n  {token}\n\nTry it:\n\n  \
-         curl -X POST http://{address}/ -H 'Authorization: Token token=\"{token}\"'\n"
-    );
 }

@@ -1,0 +1,147 @@
+//! `sendoff demo`: a hub, stand-ins for its vendors, and the page that plays Looker. With `--once`,
+//! one delivery on the terminal.
+
+#[cfg(feature = "page")]
+mod login;
+mod once;
+#[cfg(feature = "page")]
+mod stage;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use sendoff::Token;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::config::Config;
+
+/// Starts a hub with stand-ins for all vendors, and a page in the browser that plays Looker.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// The folder that files are delivered into; made if it is not there.
+    #[arg(long, default_value = "sendoff-demo", value_name = "DIR")]
+    folder: PathBuf,
+    /// Plays one delivery on the terminal in place of the page, and ends: 0 if it succeeded, 1 if
+    /// it failed.
+    #[arg(long)]
+    once: bool,
+    /// With --once: prints one JSON document in place of the text.
+    #[arg(long, requires = "once")]
+    json: bool,
+}
+
+/// Runs the demo.
+pub(crate) async fn run(
+    args: DemoArgs,
+    mut config: Config,
+    colour: bool,
+) -> anyhow::Result<ExitCode> {
+    let folder = made(&args.folder).await?;
+    // A throw-away token, this machine's address and this folder, whatever `serve` would use.
+    let secret = sendoff::Secret::from(Uuid::new_v4().to_string());
+    let token = Token::issue(&secret, None)?;
+    config.secrets = vec![secret];
+    config.base_url = None;
+    config.actions.clear();
+    config.file_root = Some(folder.clone());
+    if args.once {
+        let hub = crate::hub(&config)?;
+        let listener = listen(&config).await?;
+        let address = listener.local_addr()?;
+        let mut serving = JoinSet::new();
+        serving.spawn(accept(listener, TowerToHyperService::new(hub)));
+        return once::run(address, &token, &folder, args.json, colour).await;
+    }
+    with_page(config, &token, &folder).await
+}
+
+#[cfg(not(feature = "page"))]
+async fn with_page(_: Config, _: &str, _: &Path) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("This build has no page; `sendoff demo --once` plays one delivery.")
+}
+
+/// The hub with stand-ins for its vendors, and the page, until Ctrl-C.
+#[cfg(feature = "page")]
+async fn with_page(mut config: Config, token: &str, folder: &Path) -> anyhow::Result<ExitCode> {
+    use std::sync::Arc;
+
+    use hyper::service::service_fn;
+
+    config.debug = true;
+    let listener = listen(&config).await?;
+    let hub = format!("http://{}/", listener.local_addr()?);
+    let stage = Arc::new(stage::Stage::open(&config, folder).await?);
+    let mut serving = JoinSet::new();
+    let answers = Arc::clone(&stage);
+    let service = service_fn(move |request| {
+        let stage = Arc::clone(&answers);
+        async move { stage.answer(request).await }
+    });
+    serving.spawn(accept(listener, service));
+    let kept = config.workbench_folder.clone().unwrap_or_else(|| folder.join(stage::KEPT));
+    let opened = crate::workbench::open(&config, Some(kept), &hub, Some(token)).await?;
+    opened.enable(&*stage).await;
+    eprintln!(
+        "Open {} in a browser: it plays Looker, with a stand-in behind every action.\n\n  \
+         the hub          {hub}\n  its token        {token}\n  delivered files  {}\n\n\
+         Nothing leaves this machine. Ctrl-C ends it all.",
+        opened.url(),
+        folder.display()
+    );
+    let process = Some(std::process::id());
+    opened.serve(Some(Arc::clone(&stage) as Arc<_>), process).await?;
+    stage.drain(config.connections.grace).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn made(folder: &Path) -> anyhow::Result<PathBuf> {
+    let failed = || format!("The folder {} cannot be used", folder.display());
+    tokio::fs::create_dir_all(folder).await.with_context(failed)?;
+    tokio::fs::canonicalize(folder).await.with_context(failed)
+}
+
+/// Without `serve`'s limits on connections: there is one client, on this machine.
+async fn accept<S, B>(listener: TcpListener, service: S)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => {
+                    let server = http1::Builder::new();
+                    let serving = server.serve_connection(TokioIo::new(socket), service.clone());
+                    connections.spawn(serving);
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// The configured port on loopback, else a free one: a demo must not fail because a hub runs.
+async fn listen(config: &Config) -> std::io::Result<TcpListener> {
+    for address in config.listen.iter().filter(|address| address.ip().is_loopback()) {
+        if let Ok(listener) = TcpListener::bind(address).await {
+            return Ok(listener);
+        }
+    }
+    TcpListener::bind(("127.0.0.1", 0)).await
+}

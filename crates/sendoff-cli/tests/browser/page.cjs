@@ -1,0 +1,251 @@
+// What a person does on the page, in Chromium. Arguments: the demo, the page of a wrong hub, and the
+// folder with the driver.
+'use strict';
+const fs = require('node:fs');
+const path = require('node:path');
+
+const [, , demo, wrong, driver] = process.argv;
+const { chromium } = require(path.join(driver, 'node_modules/playwright-core'));
+const axe = fs.readFileSync(path.join(driver, 'node_modules/axe-core/axe.min.js'), 'utf8');
+const DESKTOP = { width: 1366, height: 900 };
+const PHONE = { width: 390, height: 844 };
+
+const problems = [];
+let browser;
+
+const check = (good, what) => {
+  if (!good) problems.push(what);
+};
+
+// A page of a fresh browser profile, watched for errors and for requests that leave the page's host.
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: DESKTOP, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  page.on('console', (said) => {
+    // A refusal that a case asks for is told in the console, too.
+    const asked = said.text().includes('422');
+    check(asked || !['error', 'warning'].includes(said.type()), `console: ${said.text()}`);
+  });
+  page.on('pageerror', (error) => problems.push(`script: ${error.message}`));
+  page.on('request', (request) => {
+    const ours = [demo, wrong].some((own) => request.url().startsWith(own));
+    check(ours || request.url().startsWith('data:'), `asked elsewhere: ${request.url()}`);
+  });
+  return page;
+}
+
+async function judge(page, where) {
+  await page.evaluate(`${axe}; undefined`);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  for (const { id, impact, nodes } of found.violations) {
+    if (!['serious', 'critical'].includes(impact)) continue;
+    problems.push(`${where}: ${id} (${impact}): ${nodes[0].html.slice(0, 160)} ${nodes[0].failureSummary}`);
+  }
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  check(wide <= 0, `${where}: ${wide} pixels wider than the screen`);
+}
+
+async function outcome(page) {
+  await page.waitForSelector('#outcome .verdicts');
+  return page.innerText('#outcome');
+}
+
+const cases = {
+  async 'a first visit ends with a delivered file'() {
+    const page = await open();
+    await page.goto(demo);
+    check((await page.innerText('h1')).includes('plays Looker'), 'the first line says what it is');
+    await page.click('#look-penguins');
+    await page.waitForSelector('#look-penguins[aria-current]');
+    await page.click('#card-file');
+    await page.getByLabel('Filename').fill('by-mouse');
+    await page.selectOption('#format', 'csv');
+    await page.click('#send-now');
+    const text = await outcome(page);
+    check(text.includes('answered 200: success'), `the hub's answer is told: ${text}`);
+    check(text.includes('by-mouse.csv'), 'the delivered file is named');
+    check(text.includes('Penguins Species,Penguins Island'), 'the delivered file is shown');
+    await page.click('#run-wire > summary');
+    await page.click('#run-wire .exchange:last-child > summary');
+    check(await page.isVisible('#run-wire .exchange:last-child .headers'), 'the exchange opens');
+  },
+
+  async 'a stand-in shows what it was told'() {
+    const page = await open();
+    await page.goto(`${demo}?data=look:customers&action=webhook`);
+    await page.click('#send-now');
+    const text = await outcome(page);
+    check(text.includes('answered 200: success'), `a delivery without an account: ${text}`);
+    check(text.includes('What it was told: 1 request'), 'the request at the stand-in is shown');
+  },
+
+  async 'a vendor that fails is told as a failure'() {
+    const page = await open();
+    await page.goto(`${demo}?data=look:penguins&action=zapier`);
+    await page.click('#faults > summary');
+    await page.selectOption('#vendor_fault', 'lost');
+    await page.click('#send-now');
+    const text = await outcome(page);
+    check(text.includes('answered 200: failure'), `a lost answer is no success: ${text}`);
+    check(text.includes('its answer is lost'), 'what went wrong on purpose is named');
+  },
+
+  async 'an interactive form is drawn again, and red is what Looker mistakes'() {
+    const page = await open();
+    await page.goto(`${wrong}?data=look:customers&action=ledger`);
+    await page.getByLabel('API key').fill('canary-of-the-browser');
+    await page.click('button[value=enable]');
+    await page.getByLabel('Path').fill('kept?');
+    await page.getByLabel('Mode').selectOption('replace');
+    await page.waitForSelector('#send .remark');
+    const remark = await page.innerText('#send .remark');
+    check(remark.includes('was told “kept?” for Path'), `what is lost is said: ${remark}`);
+    check((await page.getByLabel('Mode').inputValue()) === 'replace', 'the choice came back');
+    await page.getByLabel('Path').fill('out');
+    await page.click('#send-now');
+    const text = await outcome(page);
+    check(text.includes('Looker takes this for a success, and it is none'), `red: ${text}`);
+    check(!(await page.content()).includes('canary-of-the-browser'), 'the secret is not in the page');
+  },
+
+  async 'the keyboard alone is enough'() {
+    const page = await open();
+    await page.goto(demo);
+    const tab = async (selector) => {
+      for (let n = 0; n < 150; n += 1) {
+        await page.keyboard.press('Tab');
+        if (await page.evaluate((wanted) => document.activeElement.matches(wanted), selector)) return;
+      }
+      throw new Error(`the keyboard does not reach ${selector}`);
+    };
+    await tab('#look-penguins');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#look-penguins[aria-current]');
+    const kept = await page.evaluate(() => document.activeElement.id);
+    check(kept === 'look-penguins', `the keyboard stays where it was: ${kept}`);
+    await tab('#find');
+    await page.keyboard.type('folder');
+    await page.waitForFunction(() => document.querySelectorAll('#cards a').length === 1);
+    await tab('#card-file');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#send-now');
+    await tab('#send input');
+    await page.keyboard.type('by-keyboard');
+    await tab('#send-now');
+    await page.keyboard.press('Enter');
+    check((await outcome(page)).includes('success'), 'it was sent');
+    await page.waitForFunction(() => document.activeElement.id === 'outcome-title');
+  },
+
+  async 'forms work without JavaScript'() {
+    const page = await open({ javaScriptEnabled: false });
+    await page.goto(`${demo}?data=look:penguins`);
+    await page.fill('#find', 'webhook');
+    await page.press('#find', 'Enter');
+    await page.click('#card-webhook');
+    await page.click('#send-now');
+    await page.waitForURL(/run=/);
+    // Nobody looks again by itself.
+    for (let n = 0; n < 50 && !(await page.isVisible('.verdicts')); n += 1) await page.reload();
+    check((await page.innerText('#outcome')).includes('success'), 'it was sent');
+  },
+
+  async 'SQL, a file and a cell can be sent'() {
+    const page = await open();
+    await page.goto(`${demo}?data=sql`);
+    await page.fill('#sql', "SELECT '<b>bold</b>' AS email");
+    await page.click('#run-sql');
+    await page.waitForSelector('.grid');
+    check((await page.innerText('.grid tbody')).includes('<b>bold</b>'), 'markup stays text');
+    await page.click('#tab-file');
+    const csv = { name: 'leads.csv', mimeType: 'text/csv', buffer: Buffer.from('email,n\na@b.example,1\n') };
+    await page.setInputFiles('#file', csv);
+    await page.click('.drop button');
+    await page.waitForSelector('#table-leads[aria-current]');
+    check((await page.innerText('.grid')).includes('a@b.example'), 'the file is data');
+    await page.click('#single');
+    await page.click('#cell-0\\.0');
+    await page.waitForSelector('[id="cell-0.0"][aria-current]');
+  },
+
+  async 'the hub is checked, and a large send is watched'() {
+    const page = await open();
+    await page.goto(`${demo}check`);
+    await page.fill('#only', 'list');
+    await page.click('button.primary');
+    await page.waitForSelector('#check .figures');
+    check((await page.innerText('#check')).includes('Nothing to mend'), 'the demo is right');
+    await page.goto(`${demo}load`);
+    await page.selectOption('#bytes', '10000000');
+    await page.selectOption('#taker', 'webhook');
+    await page.click('#start-load');
+    await page.waitForSelector('#load .verdicts');
+    const text = await page.innerText('#load');
+    check(text.includes('10.0 MB') && text.includes('Nothing: it was sent'), `it arrived: ${text}`);
+  },
+
+  async 'nothing serious is in the way of anybody'() {
+    const places = ['', '?action=webhook&data=look:customers', '?data=dashboard:shop', '?data=sql',
+      '?data=table:', '?data=look:penguins&cell=0.0', 'schedules', 'wire', 'load', 'check', 'looker',
+      'wire/1', 'runs/1'];
+    for (const [size, viewport] of [['desktop', DESKTOP], ['phone', PHONE]]) {
+      for (const colorScheme of ['light', 'dark']) {
+        const page = await open({ viewport, colorScheme, reducedMotion: 'reduce' });
+        for (const place of places) {
+          await page.goto(demo + place);
+          await page.evaluate(() => document.querySelectorAll('details').forEach((one) => { one.open = true; }));
+          await judge(page, `/${place} on a ${size} in the ${colorScheme}`);
+        }
+        await page.context().close();
+      }
+    }
+  },
+};
+
+// Made first and awaited last: it is due when the minute is full.
+async function schedule() {
+  const page = await open();
+  await page.goto(`${demo}?data=look:penguins&action=webhook`);
+  await page.click('#schedule-it');
+  await page.fill('#cron', '* * * * *');
+  await page.fill('#title', 'Every minute');
+  await page.click('button.primary');
+  await page.waitForURL(/schedules$/);
+  return async () => {
+    await page.waitForFunction(
+      () => [...document.querySelectorAll('table')].some((table) => /success[\s\S]*Every minute[\s\S]*schedule\b/.test(table.innerText)),
+      null,
+      { timeout: 90_000 },
+    );
+  };
+}
+
+(async () => {
+  browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-dev-shm-usage'],
+  });
+  const all = { ...cases };
+  let fired;
+  try {
+    fired = await schedule();
+  } catch (error) {
+    problems.push(`a schedule is made: ${error.message}`);
+  }
+  if (fired) all['a schedule fires'] = fired;
+  let failed = 0;
+  for (const [name, run] of Object.entries(all)) {
+    try {
+      await run();
+    } catch (error) {
+      problems.push(error.message);
+    }
+    const found = problems.splice(0);
+    failed += found.length > 0 ? 1 : 0;
+    console.log(`${found.length > 0 ? 'FAILED' : 'ok'}  ${name}`);
+    found.forEach((problem) => console.log(`        ${problem}`));
+  }
+  await browser.close();
+  process.exit(failed > 0 ? 1 : 0);
+})();
