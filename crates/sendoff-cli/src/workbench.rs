@@ -102,8 +102,14 @@ impl Opened {
             let Some(known) = vendors.known(name) else { continue };
             let params = known.params.into_iter();
             let params = params.map(|(name, value)| (name, Binding::Value(value))).collect();
+            let action = self.hub.action(name);
             // One that is refused stays disabled, and says on the page what it lacks.
-            let _ = self.instance.configure(&self.hub.action(name), params).await;
+            let _ = self.instance.configure(&action, params).await;
+            if let Some(state) = known.state {
+                for user in self.instance.users() {
+                    let _ = self.instance.set_state(&user.id, &action, &state).await;
+                }
+            }
         }
     }
 

@@ -139,12 +139,14 @@ impl Act {
             let hub = hub::before(config, actions, allow_loopback)?;
             return Ok(Self { hub, behind: Behind::Folder(folder.to_owned()) });
         }
+        let authority = fake.authority();
         let vendor = Vendor::start(fake, action.spec().over_http).await?;
         let origins = Origins::parse(vendor.origins())
             .with_context(|| format!("The stand-in for {name} cannot be reached"))?;
         let change = |egress: &mut EgressConfig| {
             allow_loopback(egress);
             egress.origins = origins;
+            egress.extra_ca_pem = authority.map(|pem| pem.as_bytes().to_vec());
             egress.retry.longest_asked = LONGEST_WAIT;
         };
         let hub = hub::before(config, vec![action], change)?;
@@ -164,7 +166,10 @@ impl Vendors for Stage {
             Behind::Vendor(vendor) => {
                 let pairs = |values: sendoff::Values| values.0.into_iter().collect();
                 let fake = vendor.fake();
-                Some(Known { params: pairs(fake.settings()), answers: pairs(fake.answers()) })
+                // A login can be tried; an installation elsewhere cannot.
+                let state = if fake.provider().is_none() { fake.state() } else { None };
+                let (params, answers) = (pairs(fake.settings()), pairs(fake.answers()));
+                Some(Known { params, answers, state })
             }
         }
     }

@@ -34,6 +34,8 @@ pub struct Known {
     pub params: Vec<(String, String)>,
     /// Answers to its form.
     pub answers: Vec<(String, String)>,
+    /// What Looker keeps for a user, where there is no login that gives it.
+    pub state: Option<String>,
 }
 
 /// A finished object at a vendor.
