@@ -33,6 +33,10 @@ pub(crate) enum Figure {
     Download,
     /// json_detail read as rows.
     Rows,
+    /// Rows sent to Segment.
+    Segment,
+    /// Rows sent to a Segment that takes its time.
+    Paced,
     /// 1,000 deliveries at once.
     Many,
 }
@@ -48,6 +52,8 @@ impl Figure {
             Self::Base64 => "execute, base64 attachment (xlsx)",
             Self::Download => "execute by download_url",
             Self::Rows => "rows of a json_detail document",
+            Self::Segment => "rows through `segment_event`, vendor answers at once",
+            Self::Paced => "rows through `segment_event`, vendor answers after 100 ms",
             Self::Many => "1,000 deliveries at once, 1 MB each, slow vendor",
         }
     }
@@ -58,6 +64,7 @@ pub(crate) struct Bench {
     pub(crate) hub: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) rows_bytes: u64,
+    pub(crate) paced_rows: usize,
     pub(crate) rounds: usize,
 }
 
@@ -76,6 +83,8 @@ impl Bench {
             Figure::Base64 => self.push(figure, &Piece::base64(), Order::FormFirst, 0.5).await,
             Figure::Download => self.download().await,
             Figure::Rows => self.rows(),
+            Figure::Segment => self.segment().await,
+            Figure::Paced => self.paced().await,
             Figure::Many => self.many().await,
         }
     }
@@ -199,16 +208,67 @@ impl Bench {
         Ok(through(Figure::Download, median(&mut ours), theirs, growth, 0.5))
     }
 
+    /// Reads rows, and does no more, in a process of its own.
+    fn read_rows(&self) -> Result<crate::rows::Taken> {
+        let output = std::process::Command::new(std::env::current_exe()?)
+            .args(["rows", &self.rows_bytes.to_string()])
+            .stderr(std::process::Stdio::inherit())
+            .output()?;
+        ensure!(output.status.success(), "reading rows failed");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    async fn segment(&self) -> Result<Row> {
+        let vendor = Server::part(&["vendor"])?;
+        let hub = self.hub_of_segment(&vendor).await?;
+        // As many rows as the bare reader reads, near enough.
+        let rows = usize::try_from(self.rows_bytes / 400)?;
+        let before = hub.server.memory()?.now;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            let took = sent_to_segment(&hub, vendor.address, rows, u32::MAX).await?;
+            ours.push(rows as f64 / took.as_secs_f64());
+            theirs.push(self.read_rows()?.rows_per_second);
+        }
+        let growth = hub.server.memory()?.peak.saturating_sub(before) as f64 / MIB;
+        let (ours, theirs) = (median(&mut ours), median(&mut theirs));
+        Ok(Row {
+            figure: Figure::Segment.title().into(),
+            measured: format!("{ours:.0} rows/s, memory +{growth:.1} MiB"),
+            yardstick: format!("reading them {theirs:.0} rows/s"),
+            ratio: Some(ours / theirs),
+            must: "50 %, ≤ 24 MiB".into(),
+            ok: ours / theirs >= 0.5 && growth <= 24.0,
+        })
+    }
+
+    /// Once: its length is the vendor's doing.
+    async fn paced(&self) -> Result<Row> {
+        const PER_SECOND: u32 = 1_000;
+        let vendor = Server::part(&["vendor", "--latency", "100"])?;
+        let hub = self.hub_of_segment(&vendor).await?;
+        let rows = self.paced_rows;
+        let took = sent_to_segment(&hub, vendor.address, rows, PER_SECOND).await?.as_secs_f64();
+        let least = rows as f64 / f64::from(PER_SECOND);
+        Ok(Row {
+            figure: Figure::Paced.title().into(),
+            measured: format!("{rows} rows in {took:.1} s"),
+            yardstick: format!("{PER_SECOND} rows/s allowed: {least:.1} s"),
+            ratio: Some(took / least),
+            must: "≤ 120 %".into(),
+            ok: took / least <= 1.2,
+        })
+    }
+
+    async fn hub_of_segment(&self, vendor: &Server) -> Result<Hub> {
+        let origins = format!("https://api.segment.io=http://{}", vendor.address);
+        Hub::start_with(&self.hub, &origins).await
+    }
+
     fn rows(&self) -> Result<Row> {
         let (mut speeds, mut growths) = (Vec::new(), Vec::new());
-        let bytes = self.rows_bytes.to_string();
         for _ in 0..self.rounds {
-            let output = std::process::Command::new(std::env::current_exe()?)
-                .args(["rows", &bytes])
-                .stderr(std::process::Stdio::inherit())
-                .output()?;
-            ensure!(output.status.success(), "reading rows failed");
-            let taken: crate::rows::Taken = serde_json::from_slice(&output.stdout)?;
+            let taken = self.read_rows()?;
             speeds.push(taken.megabytes_per_second);
             growths.push(taken.growth as f64 / MIB);
         }
@@ -275,6 +335,26 @@ fn note_processor_time(servers: &[(&str, &Server)], rounds: &[f64], bytes: u64) 
         eprintln!("  {name}: {seconds:.2} s of processor time per GB");
     }
     Ok(())
+}
+
+/// Sends so many rows to Segment at most so many a second; how long it took.
+async fn sent_to_segment(
+    hub: &Hub,
+    vendor: SocketAddr,
+    rows: usize,
+    per_second: u32,
+) -> Result<Duration> {
+    let execute = format!(
+        r#"{{"type":"query","scheduled_plan":{{"scheduled_plan_id":88,"title":"Bench","download_url":"http://{vendor}/rows/{rows}"}},"attachment":null,"data":{{"segment_write_key":"a write key","events_per_second":"{per_second}"}},"form_params":{{}}}}"#
+    );
+    let execute = request("/actions/segment_event/execute", &hub.token, execute.as_bytes());
+    let mut client = Client::connect(hub.server.address).await?;
+    let started = Instant::now();
+    let answer = client.exchange(&execute).await?;
+    let text = String::from_utf8_lossy(answer.body).replace(',', "");
+    ensure!(answer.is_success(), "status {}: {text}", answer.status);
+    ensure!(text.contains(&format!("Delivered {rows} rows")), "not all rows: {text}");
+    Ok(started.elapsed())
 }
 
 /// The form answers of the `webhook` action.

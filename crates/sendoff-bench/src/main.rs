@@ -50,6 +50,9 @@ enum Part {
         /// Reads 64 KiB every 20 ms.
         #[arg(long)]
         slow: bool,
+        /// Thinks so many milliseconds before each answer.
+        #[arg(long, default_value_t = 0)]
+        latency: u64,
     },
     /// Reads a json_detail document of so many bytes as rows and prints what it took.
     #[command(hide = true)]
@@ -60,7 +63,9 @@ fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Yardstick { kind }) => yardstick::serve(kind)?,
-        Some(Part::Vendor { slow }) => vendor::serve(slow)?,
+        Some(Part::Vendor { slow, latency }) => {
+            vendor::serve(slow, std::time::Duration::from_millis(latency))?;
+        }
         Some(Part::Rows { bytes }) => rows::measure(bytes)?,
         None => return bench(arguments),
     }
@@ -77,6 +82,7 @@ fn bench(arguments: Arguments) -> Result<ExitCode> {
         hub,
         bytes: if arguments.quick { 100_000_000 } else { 1_000_000_000 },
         rows_bytes: if arguments.quick { 10_000_000 } else { 100_000_000 },
+        paced_rows: if arguments.quick { 10_000 } else { 100_000 },
         rounds: arguments.rounds.max(1),
     };
     let wanted = match arguments.only.is_empty() {

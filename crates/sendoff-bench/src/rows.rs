@@ -15,6 +15,7 @@ use crate::child::memory_of;
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Taken {
     pub(crate) megabytes_per_second: f64,
+    pub(crate) rows_per_second: f64,
     /// Peak of resident memory over what it was before, in bytes.
     pub(crate) growth: u64,
 }
@@ -26,7 +27,8 @@ const ROWS_PER_BLOCK: usize = 4_096;
 /// Reads a document of at least so many bytes on one thread, looks at every cell, and prints what
 /// it took as JSON.
 pub(crate) fn measure(bytes: u64) -> Result<()> {
-    let (chunks, blocks) = document(bytes);
+    let blocks = usize::try_from(bytes)?.div_ceil(block().len() + 1);
+    let chunks = document(blocks * ROWS_PER_BLOCK);
     let length: usize = chunks.iter().map(Bytes::len).sum();
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let before = memory_of("self")?.now;
@@ -49,32 +51,44 @@ pub(crate) fn measure(bytes: u64) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let growth = memory_of("self")?.peak.saturating_sub(before);
     ensure!(rows == blocks * ROWS_PER_BLOCK && texts > rows, "{rows} rows, {texts} bytes of text");
-    let taken = Taken { megabytes_per_second: length as f64 / 1e6 / seconds, growth };
+    let taken = Taken {
+        megabytes_per_second: length as f64 / 1e6 / seconds,
+        rows_per_second: rows as f64 / seconds,
+        growth,
+    };
     println!("{}", serde_json::to_string(&taken)?);
     Ok(())
 }
 
-/// One block of rows again and again: its memory is there before the clock starts.
-fn document(bytes: u64) -> (Vec<Bytes>, usize) {
+/// So many rows: one block of them again and again, so that its memory is there before the clock
+/// starts.
+pub(crate) fn document(rows: usize) -> Vec<Bytes> {
     let fields: Vec<_> = ["id", "created_date", "status", "user.name", "total", "count"]
         .iter()
-        .map(
-            |name| serde_json::json!({"name": format!("orders.{name}"), "label": name, "tags": []}),
-        )
+        .map(|name| {
+            let tags: &[&str] = if *name == "id" { &["user_id"] } else { &[] };
+            serde_json::json!({"name": format!("orders.{name}"), "label": name, "tags": tags})
+        })
         .collect();
     let head = serde_json::json!({"dimensions": fields, "measures": [], "table_calculations": []});
     let head = format!(r#"{{"status":"complete","fields":{head},"data":["#);
-    let block: Vec<_> = (0..ROWS_PER_BLOCK).map(row).collect();
-    let first = Bytes::from(block.join(","));
-    let further = Bytes::from(format!(",{}", block.join(",")));
-    let blocks = usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(further.len());
+    let (whole, rest) = (rows / ROWS_PER_BLOCK, rows % ROWS_PER_BLOCK);
+    let further = Bytes::from(format!(",{}", block()));
+    let last: String = (0..rest).map(|n| format!(",{}", row(n))).collect();
+    let blocks = std::iter::repeat_n(further, whole).chain([Bytes::from(last)]);
     let mut chunks = vec![Bytes::from(head)];
-    for block in std::iter::once(&first).chain(std::iter::repeat_n(&further, blocks - 1)) {
+    for (n, block) in blocks.filter(|block| !block.is_empty()).enumerate() {
+        // Nothing stands before the first row.
+        let block = if n == 0 { block.slice(1..) } else { block };
         let cut = |from| block.slice(from..block.len().min(from + CHUNK));
         chunks.extend((0..block.len()).step_by(CHUNK).map(cut));
     }
     chunks.push(Bytes::from_static(b"]}"));
-    (chunks, blocks)
+    chunks
+}
+
+fn block() -> String {
+    (0..ROWS_PER_BLOCK).map(row).collect::<Vec<_>>().join(",")
 }
 
 /// Six cells: values beside what users see, a link on one, an escape and a null now and then.

@@ -20,8 +20,8 @@ struct Total {
     bytes: AtomicU64,
 }
 
-/// Serves until the process is ended.
-pub(crate) fn serve(slow: bool) -> Result<()> {
+/// Serves until the process is ended. What it takes it answers after `latency`.
+pub(crate) fn serve(slow: bool, latency: Duration) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     if slow {
         // Else the kernel would take a whole megabyte on the vendor's behalf.
@@ -35,7 +35,7 @@ pub(crate) fn serve(slow: bool) -> Result<()> {
         std::thread::Builder::new()
             .stack_size(256 * 1024)
             // A client that hangs up ends its own thread only.
-            .spawn(move || drop(connection(socket, slow, &total, &chunk)))?;
+            .spawn(move || drop(connection(socket, slow, latency, &total, &chunk)))?;
     }
     Ok(())
 }
@@ -47,7 +47,13 @@ enum Framing {
     Chunked,
 }
 
-fn connection(mut socket: TcpStream, slow: bool, total: &Total, chunk: &[u8]) -> io::Result<()> {
+fn connection(
+    mut socket: TcpStream,
+    slow: bool,
+    latency: Duration,
+    total: &Total,
+    chunk: &[u8],
+) -> io::Result<()> {
     socket.set_nodelay(true)?;
     if !slow {
         // Room for what gathers meanwhile.
@@ -73,6 +79,10 @@ fn connection(mut socket: TcpStream, slow: bool, total: &Total, chunk: &[u8]) ->
             give(&mut socket, chunk, times.parse().unwrap_or(1))?;
             continue;
         }
+        if let Some(rows) = target.strip_prefix("/rows/") {
+            give_rows(&mut socket, rows.parse().unwrap_or(1))?;
+            continue;
+        }
         let text = match target.as_str() {
             "/total" => {
                 let taken = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
@@ -82,7 +92,8 @@ fn connection(mut socket: TcpStream, slow: bool, total: &Total, chunk: &[u8]) ->
             _ => {
                 total.requests.fetch_add(1, Ordering::Relaxed);
                 total.bytes.fetch_add(body, Ordering::Relaxed);
-                "{\"ok\":true}".to_owned()
+                std::thread::sleep(latency);
+                "{\"ok\":true,\"success\":true}".to_owned()
             }
         };
         write!(
@@ -172,6 +183,17 @@ impl Tail {
         let surplus = self.0.len().saturating_sub(LAST.len());
         self.0.drain(..surplus);
     }
+}
+
+/// A json_detail document of so many rows.
+fn give_rows(socket: &mut TcpStream, rows: usize) -> io::Result<()> {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write_all(head.as_bytes())?;
+    for chunk in crate::rows::document(rows) {
+        socket.write_all(&framed(&chunk))?;
+    }
+    socket.write_all(b"0\r\n\r\n")
 }
 
 fn give(socket: &mut TcpStream, chunk: &[u8], times: usize) -> io::Result<()> {

@@ -115,9 +115,11 @@ pub struct Difference {
 pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
     vec![
         ("segment_event", shared::segment::DIFFERENCES),
+        ("segment_event", shared::segment::OF_USERS),
         ("segment_group", shared::segment::DIFFERENCES),
         ("segment_group", segment_group::DIFFERENCES),
         ("segment_track", shared::segment::DIFFERENCES),
+        ("segment_track", shared::segment::OF_USERS),
     ]
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use sendoff::protocol::{Field, Param};
 use sendoff::{AnyAction, Download, LoginBy};
+use sendoff_destinations::Difference;
 
 use super::actions::{formats, in_words, types};
 use crate::config;
@@ -30,12 +31,41 @@ pub(crate) fn write(dir: &Path) -> anyhow::Result<ExitCode> {
 pub(crate) fn pages() -> Vec<(String, String)> {
     let actions = hub::all_actions();
     let mut pages = vec![("config.md".to_owned(), config::to_reference())];
+    pages.push(("differences.md".to_owned(), differences()));
     pages.push(("destinations/README.md".to_owned(), index(&actions)));
     for action in &actions {
         let name = action.spec().name;
         pages.push((format!("destinations/{name}.md"), destination(action.as_ref())));
     }
     pages
+}
+
+/// Where an action does otherwise than the reference hub, and how to have it as it was.
+fn differences() -> String {
+    let mut page = String::from(
+        "# Differences from Looker's action hub\n\nWritten by `sendoff docs`.\n\n\
+         An action of the same name takes the same settings and answers as in Looker's own action \
+         hub, and does the same, but where that is a known fault. Each such place stands here. \
+         Where somebody may depend on the old behaviour, a setting or form field brings it back.\n\n\
+         | action | Looker's action hub | Sendoff | switch |\n|---|---|---|---|\n",
+    );
+    // Actions of one family differ alike: one line for all of them.
+    let mut lines: Vec<(&Difference, Vec<String>)> = Vec::new();
+    for (name, list) in sendoff_destinations::differences() {
+        for one in list {
+            let action = format!("[{name}](destinations/{name}.md)");
+            match lines.iter_mut().find(|(known, _)| *known == one) {
+                Some((_, actions)) => actions.push(action),
+                None => lines.push((one, vec![action])),
+            }
+        }
+    }
+    for (one, actions) in lines {
+        let switch = one.switch.map(|name| format!("`{name}`")).unwrap_or_default();
+        let (actions, reference) = (actions.join(", "), cell(one.reference));
+        let _ = writeln!(page, "| {actions} | {reference} | {} | {switch} |", cell(one.ours));
+    }
+    page
 }
 
 fn index(actions: &[Box<dyn AnyAction>]) -> String {
@@ -178,6 +208,26 @@ mod tests {
         for (name, text) in pages() {
             let committed = std::fs::read_to_string(docs.join(&name)).unwrap_or_default();
             assert!(committed == text, "docs/{name} is stale: run `just bless` and read the diff");
+        }
+    }
+
+    #[test]
+    fn each_difference_is_of_an_action_and_its_switch_exists() {
+        let actions = hub::all_actions();
+        for (name, list) in sendoff_destinations::differences() {
+            let action = actions.iter().find(|action| action.spec().name == name);
+            let action = action.unwrap_or_else(|| panic!("there is no action {name}"));
+            let params = action.params().into_iter().map(|param| param.name);
+            let fields = action.form_fields().into_iter().map(|field| field.name);
+            let names: Vec<String> = params.chain(fields).collect();
+            for one in list {
+                for text in [one.reference, one.ours] {
+                    assert!(text.ends_with('.'), "{name}: {text:?} is no sentence");
+                }
+                if let Some(switch) = one.switch {
+                    assert!(names.iter().any(|name| name == switch), "{name} has no {switch}");
+                }
+            }
         }
     }
 

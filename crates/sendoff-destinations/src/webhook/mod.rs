@@ -137,8 +137,9 @@ impl Action for Webhook {
 /// A cell is small: its value, and what Looker shows for it.
 async fn cell(cx: &Context<Settings>, hook: &Hook<'_, Settings>) -> Result<Receipt> {
     let body = serde_json::json!({ "value": cx.cell_value(), "rendered": cx.cell_rendered() });
-    let message = Message { part: "cell".to_owned(), body: body.to_string().into() };
-    Ok(hook.json(message).await?.remark(Receipt::new(hook.host())))
+    let key = cx.http().idempotency_key("cell");
+    let message = Message { key, body: body.to_string().into() };
+    Ok(hook.json(cx.http(), message).await?.remark(Receipt::new(hook.host())))
 }
 
 impl Settings {
@@ -196,7 +197,8 @@ impl Form {
             return Err(Error::form("batch_rows", "Enter 1 or more."));
         }
         Ok(Batches {
-            rows: self.batch_rows.into(),
+            // 32 bits, which any usize holds.
+            rows: self.batch_rows as usize,
             // At most 5 MiB, which any usize holds.
             bytes: self.batch_kib as usize * 1024,
             parallel: self.parallel.into(),

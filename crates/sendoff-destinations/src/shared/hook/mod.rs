@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sendoff::prelude::*;
 use sendoff::protocol::{Text, WEBHOOK_ID};
-use sendoff::{Arrival, Body, Class, Redactor, Reply, Retry};
+use sendoff::{Arrival, Body, Class, Http, Redactor, Reply, Retry};
 use uuid::Uuid;
 
 use super::file_options;
@@ -67,8 +67,8 @@ pub(crate) struct Confirmed {
 
 /// What one request carries, if all of it is in memory.
 pub(crate) struct Message {
-    /// Tells the requests of one delivery apart: `batch 3`.
-    pub(crate) part: String,
+    /// By which the receiver can tell a repeat.
+    pub(crate) key: String,
     pub(crate) body: Bytes,
 }
 
@@ -124,10 +124,6 @@ impl<'a, S> Hook<'a, S> {
         self
     }
 
-    pub(crate) fn stop(&self) -> &sendoff::Stop {
-        self.cx.stop()
-    }
-
     pub(crate) fn host(&self) -> &str {
         self.address.host()
     }
@@ -163,7 +159,9 @@ impl<'a, S> Hook<'a, S> {
             let (body, sent) = upload.once(data.open().await?);
             (body, sent, None)
         };
-        let confirmed = self.send("whole", upload.media_type(), body, signature).await?;
+        let http = self.cx.http();
+        let key = http.idempotency_key("whole");
+        let confirmed = self.send(http, key, upload.media_type(), body, signature).await?;
         if !sent.all() {
             return Err(Error::vendor(format!(
                 "{} answered {} before it had all of the data, so it cannot have used it as it \
@@ -176,8 +174,8 @@ impl<'a, S> Hook<'a, S> {
         Ok(confirmed.remark(Receipt::new(self.host()).bytes(sent.bytes())))
     }
 
-    /// Sends JSON that is in memory.
-    pub(crate) async fn json(&self, message: Message) -> Result<Confirmed> {
+    /// Sends JSON that is in memory through `http`.
+    pub(crate) async fn json(&self, http: &Http, message: Message) -> Result<Confirmed> {
         let signature = match &self.signing {
             Some(secret) => {
                 let now = Timestamp::now().as_second();
@@ -187,21 +185,22 @@ impl<'a, S> Hook<'a, S> {
             }
             None => None,
         };
-        self.send(&message.part, "application/json", message.body.into(), signature).await
+        let Message { key, body } = message;
+        self.send(http, key, "application/json", body.into(), signature).await
     }
 
     async fn send(
         &self,
-        part: &str,
+        http: &Http,
+        key: String,
         media_type: &str,
         body: Body,
         signature: Option<(i64, String)>,
     ) -> Result<Confirmed> {
-        let http = self.cx.http();
         let mut call = http
             .request(self.method.clone(), self.address.url())
             .header("Content-Type", media_type)
-            .header("Idempotency-Key", http.idempotency_key(part))
+            .header("Idempotency-Key", key)
             .body(body);
         for (name, value) in self.about() {
             let header = match name {
@@ -294,11 +293,16 @@ impl<'a, S> Hook<'a, S> {
 impl Confirmed {
     /// Adds what the receiver said.
     pub(crate) fn remark(&self, receipt: Receipt) -> Receipt {
+        receipt.remark(self.sentence())
+    }
+
+    /// What the receiver said.
+    fn sentence(&self) -> String {
         let Self { status, words } = self;
-        receipt.remark(match words.as_str() {
+        match words.as_str() {
             "" => format!("It answered {status}."),
             words => format!("It answered {status}: {words}"),
-        })
+        }
     }
 }
 

@@ -37,7 +37,8 @@ impl Modes {
     /// How the rows are cut, unless everything goes in one request.
     pub(crate) fn batches(&self, bytes: usize, pace: Option<Duration>) -> Option<Batches> {
         (self.mode != Mode::Whole).then(|| Batches {
-            rows: self.batch_rows.into(),
+            // 32 bits, which any usize holds.
+            rows: self.batch_rows as usize,
             bytes,
             parallel: 1,
             pace,

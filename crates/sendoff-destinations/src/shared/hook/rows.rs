@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sendoff::{Cell, CellValue, Choice, Columns, Row};
+use sendoff::{Choice, Columns, Row};
 
 /// What a row's values are called.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Writer {
                 out.push(b',');
             }
             out.extend_from_slice(key.as_bytes());
-            write_cell(cell, out);
+            cell.write_json(out);
         }
         if let Some(stamp) = stamp {
             if out.last() != Some(&b'{') {
@@ -69,37 +69,5 @@ impl Writer {
             }
             self.written.push(format!("{}:", serde_json::Value::from(key)));
         }
-    }
-}
-
-/// A `{` just before means that this is the first entry; a value never ends in one.
-fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) {
-    if !cell.is_pivoted() {
-        return write_value(cell.value(), out);
-    }
-    out.push(b'{');
-    for (n, (key, entry)) in cell.pivots().enumerate() {
-        if n > 0 {
-            out.push(b',');
-        }
-        write_text(key, out);
-        out.push(b':');
-        write_value(entry.value(), out);
-    }
-    out.push(b'}');
-}
-
-fn write_value(value: CellValue<'_>, out: &mut Vec<u8>) {
-    match value {
-        CellValue::Null => out.extend_from_slice(b"null"),
-        CellValue::Text(text) => write_text(text, out),
-        other => out.extend_from_slice(other.text().as_bytes()),
-    }
-}
-
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Writing to memory cannot fail, and a str is valid JSON text.
-    if serde_json::to_writer(&mut *out, text).is_err() {
-        out.extend_from_slice(b"null");
     }
 }

@@ -6,8 +6,6 @@ mod call;
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
 mod identity;
-#[cfg(test)]
-mod tests;
 
 use sendoff::Rate;
 use sendoff::pipeline::{Batch, BatchLimits, Pick, Pipeline, Policy, Reply};
@@ -172,13 +170,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         switch: Some("as_before"),
     },
     Difference {
-        reference: "A row without user and anonymous id becomes a new anonymous user, in each \
-                    delivery another one.",
-        ours: "The anonymous id is a UUID of the email address, the same each time; a row without \
-               an address is refused and counted.",
-        switch: Some("as_before"),
-    },
-    Difference {
         reference: "False and empty text are sent as an empty list.",
         ours: "They are sent as they are.",
         switch: Some("as_before"),
@@ -205,3 +196,12 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         switch: None,
     },
 ];
+
+/// What differs where a row needs a user.
+pub(crate) const OF_USERS: &[Difference] = &[Difference {
+    reference: "A row without user and anonymous id becomes a new anonymous user, in each \
+                    delivery another one.",
+    ours: "The anonymous id is a UUID of the email address, the same each time; a row without \
+               an address is refused and counted.",
+    switch: Some("as_before"),
+}];

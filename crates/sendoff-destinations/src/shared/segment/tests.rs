@@ -1,1 +1,0 @@
-//! What Segment gets for a row, member by member.
