@@ -9,6 +9,7 @@ mod debug;
 mod digitalocean_object_storage;
 mod file;
 mod google_cloud_storage;
+mod jira_create_issue;
 mod segment_event;
 mod segment_group;
 mod segment_track;
@@ -19,6 +20,7 @@ mod shared;
 mod slack;
 mod slack_app;
 mod smtp_email;
+mod teams_incomingwebhook;
 mod tray;
 mod webhook;
 mod zapier;
@@ -47,6 +49,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(azure_storage::AzureStorage),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
         Box::new(google_cloud_storage::GoogleCloudStorage::default()),
+        Box::new(jira_create_issue::Jira),
         Box::new(segment_event::SegmentEvent),
         Box::new(segment_group::SegmentGroup),
         Box::new(segment_track::SegmentTrack),
@@ -56,6 +59,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(smtp_email::SmtpEmail),
         Box::new(slack::SlackToken),
         Box::new(slack_app::SlackApp),
+        Box::new(teams_incomingwebhook::Teams),
         Box::new(tray::Tray),
         Box::new(webhook::Webhook),
         Box::new(zapier::Zapier),
@@ -84,6 +88,7 @@ pub fn fakes() -> Vec<MakeFake> {
         digitalocean_object_storage::fake::fake,
         file::fake,
         google_cloud_storage::fake::fake,
+        jira_create_issue::fake,
         segment_event::fake,
         segment_group::fake,
         segment_track::fake,
@@ -93,6 +98,7 @@ pub fn fakes() -> Vec<MakeFake> {
         smtp_email::fake,
         slack::fake,
         slack_app::fake,
+        teams_incomingwebhook::fake,
         tray::fake,
         webhook::fake,
         zapier::fake,
@@ -114,12 +120,15 @@ pub struct Difference {
 /// The differences of each destination, by its name. The docs make a table of them.
 pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
     vec![
+        ("jira_create_issue", jira_create_issue::DIFFERENCES),
         ("segment_event", shared::segment::DIFFERENCES),
         ("segment_event", shared::segment::OF_USERS),
         ("segment_group", shared::segment::DIFFERENCES),
         ("segment_group", segment_group::DIFFERENCES),
         ("segment_track", shared::segment::DIFFERENCES),
         ("segment_track", shared::segment::OF_USERS),
+        ("sendgrid", sendgrid::DIFFERENCES),
+        ("teams_incomingwebhook", teams_incomingwebhook::DIFFERENCES),
     ]
 }
 
@@ -132,6 +141,7 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("digitalocean_object_storage", include_str!("digitalocean_object_storage/setup.md")),
         ("file", include_str!("file/setup.md")),
         ("google_cloud_storage", include_str!("google_cloud_storage/setup.md")),
+        ("jira_create_issue", include_str!("jira_create_issue/setup.md")),
         ("segment_event", include_str!("segment_event/setup.md")),
         ("segment_group", include_str!("segment_group/setup.md")),
         ("segment_track", include_str!("segment_track/setup.md")),
@@ -141,6 +151,7 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("smtp_email", include_str!("smtp_email/setup.md")),
         ("slack", include_str!("slack/setup.md")),
         ("slack_app", include_str!("slack_app/setup.md")),
+        ("teams_incomingwebhook", include_str!("teams_incomingwebhook/setup.md")),
         ("tray", include_str!("tray/setup.md")),
         ("webhook", include_str!("webhook/setup.md")),
         ("zapier", include_str!("zapier/setup.md")),

@@ -2,12 +2,14 @@
 
 #[cfg(feature = "fakes")]
 mod fake;
+mod rows;
 
 use bytes::Bytes;
 use sendoff::prelude::*;
 use sendoff::{Body, Commit, Redactor, Repeatable, Reply, byte_count};
 use serde_json::{Value as Json, json};
 
+use crate::Difference;
 use crate::shared::hook::upload::wrapped;
 use crate::shared::mail::address::{Mailbox, Mailboxes};
 use crate::shared::mail::base64::{Form as Base64, encoded};
@@ -72,6 +74,25 @@ const MOST_RECIPIENTS: usize = 1_000;
 /// verified in the account.
 const REFERENCES_SENDER: &str = "Looker <noreply@lookermail.com>";
 
+/// Where the reference hub's behaviour is a known fault.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "Text formats are attached as they are where SendGrid wants base64, so that a CSV is refused or garbled.",
+        ours: "Every attachment is base64, with its media type.",
+        switch: None,
+    },
+    Difference {
+        reference: "A list of addresses becomes one address.",
+        ours: "Lists are split, names are kept, and an address that is named twice gets one message.",
+        switch: None,
+    },
+    Difference {
+        reference: "Messages without a sender come from noreply@lookermail.com, which SendGrid refuses.",
+        ours: "The admin names a default sender; without one the old one is tried, and the refusal says what to do.",
+        switch: Some("default_from"),
+    },
+];
+
 impl Action for SendGrid {
     type Settings = Settings;
     type Form = Form;
@@ -84,7 +105,7 @@ impl Action for SendGrid {
         .delivery(Repeatable::Nothing, Commit::LastByte, false);
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
-        let from = match form.from.or_else(|| cx.settings.default_from.clone()) {
+        let from = match form.from.clone().or_else(|| cx.settings.default_from.clone()) {
             Some(from) => from,
             None => sendoff::Value::parse(REFERENCES_SENDER).map_err(Error::hub)?,
         };
@@ -94,6 +115,9 @@ impl Action for SendGrid {
             subject: form.subject.as_deref(),
             filename: form.filename.as_deref(),
         };
+        if form.content.is_per_row() {
+            return rows::deliver(cx, &form, head, data).await;
+        }
         let Some(letter) = form.content.compose(cx, head, data).await? else {
             return Ok(Receipt::new("SendGrid").says(
                 "The result has no rows, so that no message was sent, as the form asks for.",

@@ -75,6 +75,14 @@ impl Excerpt {
         excerpt
     }
 
+    /// Leaves out rows, at least one, for a message that has `length` with them and may have
+    /// `most`; false if there are none.
+    pub(crate) fn shorten(&mut self, length: usize, most: usize) -> bool {
+        let Some(last) = self.rows.len().checked_sub(1) else { return false };
+        self.rows.truncate((self.rows.len() * most / length.max(1)).min(last));
+        true
+    }
+
     /// What is shown of what there is: `The first 10 of 1234 rows.`
     pub(crate) fn caption(&self) -> String {
         let rows = match (self.rows.len() as u64, self.total) {

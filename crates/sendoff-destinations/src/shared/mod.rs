@@ -16,4 +16,5 @@ pub(crate) mod s3;
 pub(crate) mod segment;
 pub(crate) mod slack;
 pub(crate) mod template;
+pub(crate) mod wording;
 pub(crate) mod xml;

@@ -47,33 +47,7 @@ impl Facts {
 /// # Errors
 /// A sentence for the person who wrote the template.
 pub(super) fn expand(template: &str, facts: &Facts) -> Result<String, String> {
-    fill(template, LONGEST, &mut |name, out| placeholder(name, facts, KNOWN, out))
-}
-
-/// `template` as a text that people read: `own` gives the values of further placeholders, which
-/// are called `known` in messages, and comes first. Gives at most `longest` bytes.
-///
-/// # Errors
-/// A sentence for the person who wrote the template.
-pub(crate) fn text(
-    template: &str,
-    longest: usize,
-    facts: &Facts,
-    known: &str,
-    own: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, String> {
-    fill(template, longest, &mut |name, out| match own(name) {
-        Some(value) => out.push(&value),
-        None => placeholder(name, facts, known, out),
-    })
-}
-
-fn fill(
-    template: &str,
-    longest: usize,
-    placeholder: &mut dyn FnMut(&str, &mut Bounded) -> Result<(), String>,
-) -> Result<String, String> {
-    let mut out = Bounded { text: String::new(), longest };
+    let mut out = Bounded { text: String::new(), longest: LONGEST };
     let mut rest = template;
     while let Some(at) = rest.find(['{', '}']) {
         let (before, brace) = rest.split_at(at);
@@ -90,7 +64,7 @@ fn fill(
             let (name, after) = inside.split_once('}').ok_or_else(|| {
                 "A \"{\" has no \"}\" behind it. Write {{ for the brace itself.".to_owned()
             })?;
-            placeholder(name, &mut out)?;
+            placeholder(name, facts, &mut out)?;
             after
         };
     }
@@ -98,7 +72,42 @@ fn fill(
     Ok(out.text)
 }
 
-fn placeholder(name: &str, facts: &Facts, known: &str, out: &mut Bounded) -> Result<(), String> {
+/// `template` as a text that people read. `own` gives the values of further placeholders and comes
+/// first. What is no placeholder stays as it is. Gives at most `longest` bytes.
+///
+/// # Errors
+/// A sentence for the person who wrote the template, when it becomes too long.
+pub(crate) fn text(
+    template: &str,
+    longest: usize,
+    facts: &Facts,
+    own: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, String> {
+    let mut out = Bounded { text: String::new(), longest };
+    let mut rest = template;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, brace) = rest.split_at(at);
+        out.push(before)?;
+        let inside = brace.strip_prefix('{').and_then(|inside| inside.split_once('}'));
+        let length = out.text.len();
+        let known = inside.is_some_and(|(name, _)| match own(name) {
+            Some(value) => out.push(&value).is_ok(),
+            None => placeholder(name, facts, &mut out).is_ok(),
+        });
+        rest = match inside.filter(|_| known) {
+            Some((_, after)) => after,
+            None => {
+                out.text.truncate(length);
+                out.push(&brace[..1])?;
+                &brace[1..]
+            }
+        };
+    }
+    out.push(rest)?;
+    Ok(out.text)
+}
+
+fn placeholder(name: &str, facts: &Facts, out: &mut Bounded) -> Result<(), String> {
     let (key, pattern) = match name.find([':', '@']) {
         Some(at) => name.split_at(at),
         None => (name, ""),
@@ -124,7 +133,7 @@ fn placeholder(name: &str, facts: &Facts, known: &str, out: &mut Bounded) -> Res
         _ => {}
     }
     let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-    Err(format!("{{{shown}}} is no placeholder. There are {known}; write {{{{ for a brace itself."))
+    Err(format!("{{{shown}}} is no placeholder. There are {KNOWN}; write {{{{ for a brace itself."))
 }
 
 /// `pattern` is empty, or `:%H`, `@Europe/Berlin`, `:%H@Europe/Berlin`.

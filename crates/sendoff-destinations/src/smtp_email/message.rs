@@ -60,6 +60,11 @@ impl Message {
         self.len
     }
 
+    /// All of a message without a file.
+    pub(super) fn head(&self) -> &Bytes {
+        &self.before
+    }
+
     pub(super) fn stream(&self) -> ByteStream {
         let file = match &self.file {
             Some(open) => encoded(open(), Base64::Lines),

@@ -7,6 +7,7 @@
 mod fake;
 mod header;
 mod message;
+mod rows;
 mod session;
 mod stuffing;
 
@@ -15,10 +16,10 @@ use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
 use crate::shared::hook::address::Hosts;
-use crate::shared::mail::address::{Mailbox, Mailboxes};
+use crate::shared::mail::address::Mailbox;
 use crate::shared::mail::{Content, Head, Letter};
 use message::Message;
-use session::{Encryption, Envelope, Server, Session};
+use session::{Encryption, Envelope, Sent, Server, Session};
 
 #[cfg(feature = "fakes")]
 pub(crate) use fake::fake;
@@ -89,11 +90,14 @@ impl Action for SmtpEmail {
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
         let server = cx.settings.server()?;
         let head = Head {
-            from: cx.settings.sender(form.from)?,
+            from: cx.settings.sender(form.from.clone())?,
             to: &form.to,
             subject: form.subject.as_deref(),
             filename: form.filename.as_deref(),
         };
+        if form.content.is_per_row() {
+            return rows::deliver(cx, &form, server, head, data).await;
+        }
         let Some(letter) = form.content.compose(cx, head, data).await? else {
             return Ok(Receipt::new(server.host).says(
                 "The result has no rows, so that no message was sent, as the form asks for.",
@@ -104,9 +108,12 @@ impl Action for SmtpEmail {
         let message = Message::new(&letter, &key, Timestamp::now())?;
         let envelope = envelope(&letter, &message);
         let mut session = Session::open(cx.http(), cx.stop(), server).await?;
-        let words = session.send(&envelope, message.stream()).await?;
+        let sent = session.send(&envelope, message.stream()).await?;
         session.close().await;
-        Ok(receipt(&letter, server.host, &words))
+        match sent {
+            Sent::Taken(words) => Ok(receipt(&letter, server.host, &words)),
+            Sent::Refused(fault) => Err(fault),
+        }
     }
 }
 
@@ -191,11 +198,10 @@ fn is_hello(name: &str) -> bool {
 }
 
 fn envelope(letter: &Letter, message: &Message) -> Envelope {
-    let all = || [&letter.to, &letter.cc, &letter.bcc].into_iter().flat_map(Mailboxes::iter);
-    let named = all().chain([&letter.from]).chain(&letter.reply_to);
+    let named = letter.everybody().chain([&letter.from]).chain(&letter.reply_to);
     Envelope {
         from: letter.from.address(),
-        to: all().map(Mailbox::address).collect(),
+        to: letter.everybody().map(Mailbox::address).collect(),
         international: { named }.any(Mailbox::is_international),
         size: message.len(),
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use sendoff::prelude::*;
 use sendoff::{Http, Redactor, Stop, byte_count};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
@@ -57,6 +58,7 @@ pub(super) struct Server<'a> {
 }
 
 /// What goes on the envelope.
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Envelope {
     pub(super) from: String,
     pub(super) to: Vec<String>,
@@ -64,6 +66,14 @@ pub(super) struct Envelope {
     pub(super) international: bool,
     /// The length of the message.
     pub(super) size: u64,
+}
+
+/// What the server did with a message.
+pub(super) enum Sent {
+    /// It has it. Its words usually name the message in its queue.
+    Taken(String),
+    /// It does not take it.
+    Refused(Error),
 }
 
 /// What the server said it can do.
@@ -251,20 +261,16 @@ impl Session {
         }
     }
 
-    /// Sends one message. The connection is good for another one afterwards, unless the error is
-    /// about the connection.
+    /// Sends one message. The connection is good for another one afterwards.
     ///
-    /// Gives the server's words, which usually name the message in its queue.
-    pub(super) async fn send(
-        &mut self,
-        envelope: &Envelope,
-        message: ByteStream,
-    ) -> Result<String> {
-        let begun = self.begin(envelope).await;
-        if let Err(fault) = begun {
+    /// # Errors
+    /// Those of the connection, and of the message's own source: it is not good any more.
+    pub(super) async fn send(&mut self, envelope: &Envelope, message: ByteStream) -> Result<Sent> {
+        if let Err(fault) = self.begin(envelope).await {
             if fault.is_refusal {
                 // Not more than a courtesy: whatever comes of it, the message was refused.
                 let _ = self.command("RSET").await;
+                return Ok(Sent::Refused(fault.error));
             }
             return Err(fault.error);
         }
@@ -276,12 +282,12 @@ impl Session {
         }
         .map_err(|fault| self.may_have_arrived(fault))?;
         match reply.code {
-            200..300 => Ok(reply.words()),
-            552 => Err(Error::form(
+            200..300 => Ok(Sent::Taken(reply.words())),
+            552 => Ok(Sent::Refused(Error::form(
                 "attach",
                 format!("{} takes no message of this size: {}", self.host, reply.words()),
-            )),
-            _ => Err(reply.error(format!("{} refused the message", self.host))),
+            ))),
+            _ => Ok(Sent::Refused(reply.error(format!("{} refused the message", self.host)))),
         }
     }
 
@@ -429,7 +435,12 @@ impl Session {
             return Err(Error::settings("A setting holds a line break where none may stand."));
         }
         self.write(format!("{line}\r\n").as_bytes()).await?;
-        self.reply(self.idle).await
+        let reply = self.reply(self.idle).await?;
+        // RFC 5321, 3.8: the server ends the conversation, whatever it was asked.
+        if reply.code == 421 {
+            return Err(reply.error(format!("{} ends the connection", self.host)));
+        }
+        Ok(reply)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {

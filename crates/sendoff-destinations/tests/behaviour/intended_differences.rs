@@ -67,4 +67,14 @@ pub const ALL: &[Difference] = &[
         pointer: "/supported_download_settings",
         reason: "It spools, so that \"All Results\" can be sent.",
     },
+    Difference {
+        action: "teams_incomingwebhook",
+        pointer: "/description",
+        reason: "A sentence ends with a full stop.",
+    },
+    Difference {
+        action: "teams_incomingwebhook",
+        pointer: "/supported_formats",
+        reason: "json_detail carries the values as Looker shows them; a dashboard can be any PDF.",
+    },
 ];

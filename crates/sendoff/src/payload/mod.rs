@@ -108,14 +108,20 @@ impl Payload {
     /// # Errors
     /// As [`spool`](Self::spool).
     pub async fn keep(&mut self) -> Result<Spooled> {
-        let taken = Self {
-            source: self.source.take(),
-            ..Self::new(self.about.clone(), None, self.room.clone())
-        };
+        let taken = Self { source: self.source.take(), ..self.reopened(None) };
         let spooled = taken.spool().await?;
-        let again = spooled.clone();
-        self.source = Some(Box::pin(async move { Ok(again.stream()) }));
+        *self = self.reopen(&spooled);
         Ok(spooled)
+    }
+
+    /// The same data once more, from what was [kept](Self::keep) of it.
+    pub fn reopen(&self, kept: &Spooled) -> Self {
+        let kept = kept.clone();
+        self.reopened(Some(Box::pin(async move { Ok(kept.stream()) })))
+    }
+
+    fn reopened(&self, source: Option<Source>) -> Self {
+        Self::new(self.about.clone(), source, self.room.clone())
     }
 
     /// Waits for all bytes: in memory up to a threshold, on disk beyond it.

@@ -105,6 +105,12 @@ pub trait Fake: Send + Sync + 'static {
         None
     }
 
+    /// For vendors that get a message about the data and not the data itself: one
+    /// [object](Self::objects) is one message, and its bytes are its own.
+    fn takes_messages(&self) -> bool {
+        false
+    }
+
     /// For vendors that take rows: what the rows look like, and the book of those that came. A
     /// destination whose spec says `Commit::Streaming` must have it, and its
     /// [`objects`](Self::objects) are never any.

@@ -220,7 +220,12 @@ impl<'a, S> Hook<'a, S> {
         if let Some(patience) = self.patience {
             call = call.idle_timeout(patience);
         }
-        let call = if self.idempotent { call.repeatable() } else { call.once() };
+        let call = match (self.idempotent, &self.method) {
+            (true, _) => call.repeatable(),
+            // Waits where the receiver says that it took nothing and when to come back.
+            (false, &Method::POST) => call,
+            (false, _) => call.once(),
+        };
         match call.send().await {
             Ok(reply) => self.judge(reply).await,
             Err(fault) => Err(fault),

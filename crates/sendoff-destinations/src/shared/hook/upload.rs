@@ -8,7 +8,7 @@ use futures_util::stream;
 use sendoff::{Body, ByteStream};
 
 /// What stands around the data.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     media_type: String,
     before: Bytes,
     after: Bytes,
@@ -42,7 +42,7 @@ impl Upload {
     }
 
     /// A form with some texts and the data as its `file` (RFC 7578).
-    pub(super) fn form(
+    pub(crate) fn form(
         texts: impl Iterator<Item = (&'static str, String)>,
         filename: &str,
         media_type: &str,
@@ -67,12 +67,12 @@ impl Upload {
         }
     }
 
-    pub(super) fn media_type(&self) -> &str {
+    pub(crate) fn media_type(&self) -> &str {
         &self.media_type
     }
 
     /// `data` as it goes out.
-    pub(super) fn wrap(&self, data: ByteStream) -> ByteStream {
+    pub(crate) fn wrap(&self, data: ByteStream) -> ByteStream {
         wrapped(&self.before, &self.after, data)
     }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 pub(crate) mod base64;
+mod rows;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
@@ -10,28 +11,14 @@ mod zip;
 
 use std::sync::Arc;
 
+use sendoff::byte_count;
+use sendoff::pipeline::OnRefusal;
 use sendoff::prelude::*;
-use sendoff::{byte_count, protocol::Text};
 use serde_json::{Value as Json, json};
-use url::Url;
 
-use super::excerpt::Excerpt;
-use super::file_options;
-use super::template::{self, Facts};
+use super::wording::{Wanted, Wording, counts, one_line};
 use address::{Mailbox, Mailboxes};
 use zip::Zip;
-
-/// A message is read by people: what is longer belongs into the attachment.
-const LONGEST_TEXT: usize = 64 * 1024;
-
-/// What can stand in a subject after encoding without any server minding.
-const LONGEST_SUBJECT: usize = 500;
-
-/// A longer table is an attachment.
-const MOST_ROWS: u32 = 500;
-
-const KNOWN: &str = "{title}, {link}, {rows}, {filename}, {date}, {date:%Y-%m-%d}, {time}, \
-                     {plan_id}, {instance}, {format}";
 
 /// Fields to flatten into the form of a destination that sends mail, behind its own.
 #[derive(Fields)]
@@ -65,6 +52,13 @@ pub(crate) struct Content {
     /// Whether a message goes out if the result has no rows.
     #[field(default = "yes")]
     send_if_empty: bool,
+    /// Each row becomes a message of its own, without a file. The names of columns then stand for
+    /// the row's values in To, Subject and Message: {users.email}. A table in the message shows the
+    /// row.
+    #[field(label = "One Message For Each Row")]
+    per_row: bool,
+    #[field(flatten)]
+    on_refusal: OnRefusal,
 }
 
 /// How the data is sent along.
@@ -118,7 +112,7 @@ pub(crate) struct Attachment {
 impl Letter {
     /// Who gets it, in a few words: `ada@example.com and 2 more`.
     pub(crate) fn recipients(&self) -> String {
-        let mut all = [&self.to, &self.cc, &self.bcc].into_iter().flat_map(Mailboxes::iter);
+        let mut all = self.everybody();
         let first = all.next().map(Mailbox::address).unwrap_or_default();
         match all.count() {
             0 => first,
@@ -134,48 +128,35 @@ impl Attachment {
     }
 }
 
-/// What is known of the data once it was looked at.
-struct Seen {
-    facts: Facts,
-    filename: String,
-    link: Option<String>,
-    excerpt: Option<Excerpt>,
-}
-
 impl Content {
     /// Composes the message of a whole result; nothing if there is nothing to send.
     ///
     /// # Errors
     /// A form error at the field that is wrong; Looker's when its data breaks off.
     pub(crate) async fn compose<S>(
-        self,
+        &self,
         cx: &Context<S>,
         head: Head<'_>,
         mut data: Payload,
     ) -> Result<Option<Letter>> {
         let (to, cc, bcc) = self.recipients(head.to)?;
-        let facts = Facts::of(cx, &data);
-        let filename = file_options::target(None, head.filename, &facts)?.name().to_owned();
-        let link = cx.plan().and_then(|plan| plan.url.as_ref()).and_then(web_address);
         let media_type = plain_media_type(data.media_type());
-        let spooled = data.keep().await?;
-        let excerpt = match self.wants_rows(head.subject) && data.has_rows() {
-            true => {
-                let most = self.table_rows.min(MOST_ROWS) as usize;
-                Some(Excerpt::of(data.rows().await?, most).await?)
-            }
-            false => None,
-        };
-        if !self.send_if_empty && excerpt.as_ref().is_some_and(|excerpt| excerpt.total == 0) {
+        let count = !self.send_if_empty || counts(head.subject) || counts(self.message.as_deref());
+        let wanted = Wanted { filename: head.filename, rows: self.table_rows, count };
+        let (wording, spooled) = Wording::of(cx, &mut data, wanted).await?;
+        if !self.send_if_empty && wording.is_empty() {
             return Ok(None);
         }
-        let seen = Seen { facts, filename, link, excerpt };
-        let (attachment, remark) = self.attachment(&seen, spooled, media_type).await?;
-        let subject = seen.subject(head.subject)?;
-        let (text, html) = self.texts(&seen, attachment.as_ref(), remark.as_deref())?;
+        let (attachment, remark) = self.attachment(&wording, spooled, media_type).await?;
+        let subject = match head.subject {
+            Some(template) => wording.text("subject", template)?,
+            None => wording.title(),
+        };
+        let subject = one_line(&subject);
+        let (text, html) = self.texts(&wording, attachment.as_ref(), remark.as_deref())?;
         let facts = json!({
-            "title": seen.title(), "link": seen.link, "filename": seen.filename,
-            "rows": seen.excerpt.as_ref().map(|excerpt| excerpt.total),
+            "title": wording.title(), "link": wording.link(), "filename": wording.filename(),
+            "rows": wording.excerpt().map(|excerpt| excerpt.total),
             "subject": subject, "message": text,
         });
         Ok(Some(Letter {
@@ -183,7 +164,7 @@ impl Content {
             to,
             cc,
             bcc,
-            reply_to: self.reply_to,
+            reply_to: self.reply_to.clone(),
             subject,
             text,
             html,
@@ -202,27 +183,19 @@ impl Content {
         Ok((to, cc, bcc))
     }
 
-    fn wants_rows(&self, subject: Option<&str>) -> bool {
-        let counts = |text: Option<&str>| text.is_some_and(|text| text.contains("{rows}"));
-        self.table_rows > 0
-            || !self.send_if_empty
-            || counts(subject)
-            || counts(self.message.as_deref())
-    }
-
     /// The file, or why there is none.
     async fn attachment(
         &self,
-        seen: &Seen,
+        wording: &Wording,
         data: sendoff::Spooled,
         media_type: String,
     ) -> Result<(Option<Attachment>, Option<String>)> {
-        let name = seen.filename.clone();
+        let name = wording.filename().to_owned();
         let content_id = (self.show_image && media_type == "image/png").then_some("result");
         let attachment = match self.attach {
             Attach::Nothing if content_id.is_none() => return Ok((None, None)),
             Attach::Zip if content_id.is_none() => {
-                let zip = Zip::of(data, &name, &seen.facts.now).await?;
+                let zip = Zip::of(data, &name, &wording.facts().now).await?;
                 let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
                 Attachment {
                     name: format!("{stem}.zip"),
@@ -243,7 +216,7 @@ impl Content {
             return Ok((Some(attachment), None));
         }
         let (name, size) = (&attachment.name, byte_count(attachment.len));
-        if seen.link.is_none() {
+        if wording.link().is_none() {
             return Err(Error::form(
                 "attach_up_to",
                 format!(
@@ -258,18 +231,14 @@ impl Content {
     /// The message as text and as HTML.
     fn texts(
         &self,
-        seen: &Seen,
+        wording: &Wording,
         attachment: Option<&Attachment>,
         remark: Option<&str>,
     ) -> Result<(String, String)> {
         let mut text = match &self.message {
-            Some(message) => {
-                template::text(message, LONGEST_TEXT, &seen.facts, KNOWN, &|name| seen.value(name))
-                    .map_err(|why| Error::form("message", why))?
-            }
+            Some(message) => wording.text("message", message)?,
             None => {
-                let view =
-                    seen.link.as_ref().map(|link| format!("View this data in Looker. {link}\n"));
+                let view = wording.link().map(|link| format!("View this data in Looker. {link}\n"));
                 let attached = attachment.map(|_| "Results are attached.\n");
                 format!("{}{}", view.unwrap_or_default(), attached.unwrap_or_default())
             }
@@ -277,7 +246,7 @@ impl Content {
         if let Some(remark) = remark {
             text.push_str(&format!("\n{remark}\n"));
             // The user's own text may not have it.
-            if let Some(link) = seen.link.as_ref().filter(|link| !text.contains(link.as_str())) {
+            if let Some(link) = wording.link().filter(|link| !text.contains(link)) {
                 text.push_str(&format!("{link}\n"));
             }
         }
@@ -285,66 +254,22 @@ impl Content {
         if let Some(id) = attachment.and_then(|file| file.content_id) {
             html.push_str(&format!(
                 "<p><img src=\"cid:{id}\" alt=\"{}\"></p>\n",
-                table::escaped(&seen.filename)
+                table::escaped(wording.filename())
             ));
         }
-        if let Some(excerpt) = seen.excerpt.as_ref().filter(|_| self.table_rows > 0) {
-            text.push('\n');
+        if let Some(excerpt) = wording.excerpt().filter(|_| self.table_rows > 0) {
+            text.truncate(text.trim_end().len());
+            text.push_str("\n\n");
             table::text(excerpt, &mut text);
             table::html(excerpt, &mut html);
         }
         // Neither part of a message may be empty.
         if text.trim().is_empty() {
-            text = seen.title();
+            text = wording.title();
             html = paragraphs(&text);
         }
         Ok((text, html))
     }
-}
-
-impl Seen {
-    fn title(&self) -> String {
-        self.facts.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or("Looker".into())
-    }
-
-    fn value(&self, name: &str) -> Option<String> {
-        match name {
-            "title" => Some(self.title()),
-            "link" => Some(self.link.clone().unwrap_or_default()),
-            "filename" => Some(self.filename.clone()),
-            "rows" => {
-                let rows = self.excerpt.as_ref().map(|excerpt| excerpt.total.to_string());
-                Some(rows.unwrap_or_default())
-            }
-            _ => None,
-        }
-    }
-
-    fn subject(&self, template: Option<&str>) -> Result<String> {
-        let subject = match template {
-            Some(template) => {
-                let value = |name: &str| self.value(name);
-                template::text(template, LONGEST_TEXT, &self.facts, KNOWN, &value)
-                    .map_err(|why| Error::form("subject", why))?
-            }
-            None => self.title(),
-        };
-        Ok(one_line(&subject))
-    }
-}
-
-/// Without line ends and what else no header may hold.
-fn one_line(text: &str) -> String {
-    let kept =
-        text.chars().map(|c| if c.is_control() || template::is_disguise(c) { ' ' } else { c });
-    let line: String = kept.take(LONGEST_SUBJECT).collect();
-    line.trim().to_owned()
-}
-
-/// The plan's address in Looker, if it is one that a browser opens.
-fn web_address(text: &Text) -> Option<String> {
-    let url = Url::parse(text.as_str()).ok()?;
-    matches!(url.scheme(), "https" | "http").then(|| url.to_string())
 }
 
 /// `text/csv`; what has parameters or is no media type becomes the type for any bytes.

@@ -3,9 +3,7 @@
 use std::io::Read as _;
 
 use super::*;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use sendoff::testing::json_rows;
+use sendoff::Value;
 
 fn bytes(text: &str) -> ByteStream {
     let bytes = bytes::Bytes::from(text.to_owned());
@@ -23,65 +21,31 @@ fn content() -> Content {
         attach_up_to: None,
         show_image: false,
         send_if_empty: true,
-    }
-}
-
-fn facts() -> Facts {
-    let now = "2026-11-25T13:05:09Z".parse::<Timestamp>().unwrap().to_zoned(TimeZone::UTC);
-    Facts {
-        title: Some("Orders <Q4> & more".into()),
-        plan_id: Some("88".into()),
-        instance: None,
-        format: Some("csv"),
-        extension: Some("csv".into()),
-        now,
-        uuid: uuid::Uuid::from_u128(7),
-    }
-}
-
-async fn seen(rows: &str) -> Seen {
-    let excerpt = Excerpt::of(json_rows(bytes(rows)).await.unwrap(), 2).await.unwrap();
-    Seen {
-        facts: facts(),
-        filename: "orders.csv".into(),
-        link: Some("https://looker.example/looks/1?a=1&b=2".into()),
-        excerpt: Some(excerpt),
+        per_row: false,
+        on_refusal: OnRefusal::default(),
     }
 }
 
 #[tokio::test]
-async fn placeholders_stand_for_what_looker_says() {
+async fn the_text_stands_in_both_parts() {
     let mut form = content();
-    form.message =
-        Some("{title}: {rows} rows of {date:%d.%m.%Y} in {filename}.\n\nSee {link}.".into());
-    let seen = seen(r#"[{"a":1},{"a":2},{"a":3}]"#).await;
-    let (text, html) = form.texts(&seen, None, None).unwrap();
-    assert_eq!(
-        text,
-        "Orders <Q4> & more: 3 rows of 25.11.2026 in orders.csv.\n\nSee https://looker.example/looks/1?a=1&b=2."
-    );
+    form.message = Some("{title}\n\nSee {link}.".into());
+    let wording = Wording::for_test("[]", 2).await;
+    let (text, html) = form.texts(&wording, None, None).unwrap();
+    assert_eq!(text, "Orders <Q4> & more\n\nSee https://looker.example/looks/1?a=1&b=2.");
     assert_eq!(
         html,
-        "<p>Orders &lt;Q4&gt; &amp; more: 3 rows of 25.11.2026 in orders.csv.</p>\n\
+        "<p>Orders &lt;Q4&gt; &amp; more</p>\n\
          <p>See <a href=\"https://looker.example/looks/1?a=1&amp;b=2\">\
          https://looker.example/looks/1?a=1&amp;b=2</a>.</p>\n"
     );
-    let subject = |template: &str| seen.subject(Some(template));
-    assert_eq!(
-        subject("{title}\r\nBcc: x@evil.example").unwrap(),
-        "Orders <Q4> & more  Bcc: x@evil.example"
-    );
-    assert_eq!(seen.subject(None).unwrap(), "Orders <Q4> & more");
-    let error = subject("{nobody}").unwrap_err();
-    assert_eq!(error.field_name(), Some("subject"));
-    assert!(error.message().contains("{link}"), "{error}");
 }
 
 #[tokio::test]
 async fn a_table_stands_behind_the_text_in_both_parts() {
     let mut form = content();
     form.table_rows = 2;
-    let seen = seen(r#"[{"a":"<1>"},{"a":2},{"a":3}]"#).await;
+    let seen = Wording::for_test(r#"[{"a":"<1>"},{"a":2},{"a":3}]"#, 2).await;
     let (text, html) = form.texts(&seen, None, None).unwrap();
     assert!(text.contains("\na\n---\n<1>\n2\nThe first 2 of 3 rows.\n"), "{text}");
     assert!(html.contains("&lt;1&gt;</td>") && html.contains("The first 2 of 3 rows."), "{html}");
@@ -92,14 +56,14 @@ async fn what_is_too_large_to_attach_is_linked() {
     let mut form = content();
     form.attach_up_to = Some(0);
     let payload = spooled("id\n1\n").await;
-    let mut seen = seen("[]").await;
+    let seen = Wording::for_test("[]", 2).await;
     let (file, remark) = form.attachment(&seen, payload.clone(), "text/csv".into()).await.unwrap();
     let remark = remark.unwrap();
     assert!(file.is_none() && remark.starts_with("orders.csv has 5 "), "{remark}");
     let (text, html) = form.texts(&seen, None, Some(&remark)).unwrap();
     assert!(text.contains(&remark) && text.contains("https://looker.example/"), "{text}");
     assert!(html.contains("<a href=\"https://looker.example/"), "{html}");
-    seen.link = None;
+    let seen = seen.without_link();
     let error = form.attachment(&seen, payload, "text/csv".into()).await.map(|_| ()).unwrap_err();
     assert_eq!(error.field_name(), Some("attach_up_to"));
 }
@@ -109,7 +73,7 @@ async fn an_archive_is_one_that_others_read() {
     let mut form = content();
     form.attach = Attach::Zip;
     let data: String = (0..50_000).map(|n| format!("{n},shipped\n")).collect();
-    let seen = seen("[]").await;
+    let seen = Wording::for_test("[]", 2).await;
     let (file, _) = form.attachment(&seen, spooled(&data).await, "text/csv".into()).await.unwrap();
     let file = file.unwrap();
     assert_eq!((file.name.as_str(), file.media_type.as_str()), ("orders.zip", "application/zip"));
@@ -153,13 +117,42 @@ fn media_types_need_no_escapes() {
 }
 
 #[test]
-fn only_web_addresses_are_links() {
-    let address = |text: &str| web_address(&Text(text.to_owned()));
-    assert_eq!(address("javascript:alert(1)"), None);
-    assert_eq!(address("not a url"), None);
-    assert_eq!(address("https://a.example/\"x").as_deref(), Some("https://a.example/%22x"));
+fn addresses_in_a_text_are_links() {
     assert_eq!(
         paragraphs("a <b>\nhttps://x.example/?a=\"1\", ok"),
-        "<p>a &lt;b&gt;<br>\n<a href=\"https://x.example/?a=&quot;1&quot;\">https://x.example/?a=&quot;1&quot;</a>, ok</p>\n"
+        "<p>a &lt;b&gt;<br>\n<a href=\"https://x.example/?a=&quot;1&quot;\">\
+         https://x.example/?a=&quot;1&quot;</a>, ok</p>\n"
     );
+}
+
+#[tokio::test]
+async fn a_row_says_who_gets_its_message() {
+    let mut form = content();
+    form.per_row = true;
+    form.message = Some("Dear {u.name}, {Users Sum}".into());
+    form.table_rows = 1;
+    let rows = r#"{"fields":{"dimensions":[{"name":"u.name","label":"Users Name"},
+        {"name":"u.mail","label":"Users Mail"},{"name":"u.sum","label":"Users Sum"}]},"data":[
+        {"u.name":{"value":"Ada"},"u.mail":{"value":"ada@x.example"},
+         "u.sum":{"value":4,"rendered":"$4"}},
+        {"u.name":{"value":"Eve\r\nBcc: e@x.example"},"u.mail":{"value":"no address"},
+         "u.sum":{"value":null}}]}"#;
+    let head = Head {
+        from: Value::parse("l@x.example").unwrap(),
+        to: "{u.mail}",
+        subject: Some("For {u.name}"),
+        filename: None,
+    };
+    let composing = form.rows_for_test(head, Wording::for_test("[]", 0).await);
+    let mut rows = sendoff::testing::json_rows(bytes(rows)).await.unwrap();
+    let letter = composing.letter(&rows.next().await.unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (letter.recipients().as_str(), letter.subject.as_str()),
+        ("ada@x.example", "For Ada")
+    );
+    assert!(letter.text.starts_with("Dear Ada, $4\n"), "{}", letter.text);
+    assert!(letter.html.contains("<td") && letter.attachment.is_none());
+    assert_eq!(letter.facts["u.sum"], "$4");
+    let error = composing.letter(&rows.next().await.unwrap().unwrap()).map(|_| ()).unwrap_err();
+    assert_eq!(error.field_name(), Some("to"));
 }

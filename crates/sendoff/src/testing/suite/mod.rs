@@ -134,6 +134,10 @@ impl Subject {
         match offered {
             // Rows need to be told apart from what is around them.
             None if self.takes_rows() => Format::JsonDetail,
+            // A message may show rows, and what the tests send as CSV has none that are sound.
+            Some(formats) if self.takes_messages() && formats.contains(&Format::JsonDetail) => {
+                Format::JsonDetail
+            }
             None => Format::Csv,
             Some(formats) if formats.contains(&Format::Csv) => Format::Csv,
             Some(formats) => {
@@ -153,6 +157,11 @@ impl Subject {
     /// Whether the vendor takes rows, and counts them.
     fn takes_rows(&self) -> bool {
         self.spec.commit == Commit::Streaming && self.server.is_none()
+    }
+
+    /// Whether the vendor gets a message about the data, and not the data.
+    fn takes_messages(&self) -> bool {
+        (self.make)().1.takes_messages()
     }
 
     fn downloads(&self) -> bool {

@@ -42,7 +42,10 @@ pub(super) async fn truthful(lab: &Lab, content: &Content, outcome: Observed) ->
         booked(takes.ledger, content.rows(), outcome)?;
     }
     let objects = lab.vendor.fake().objects().await;
-    let whole = stands_whole(&lab.spec, content, &objects);
+    let whole = match lab.vendor.fake().takes_messages() {
+        true => objects.len() == 1,
+        false => stands_whole(&lab.spec, content, &objects),
+    };
     let sound = match outcome {
         _ if lab.spec.commit == Commit::Streaming => objects.is_empty(),
         Observed::Delivered => whole,
