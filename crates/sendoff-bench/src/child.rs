@@ -97,11 +97,11 @@ fn command(binary: &Path) -> Command {
 impl Hub {
     /// Starts the hub and waits for its first answered list.
     pub(crate) async fn start(binary: &Path) -> Result<Self> {
-        Self::start_with(binary, "").await
+        Self::start_with(binary, &[]).await
     }
 
-    /// The same with an origin map, so that a vendor's traffic goes elsewhere.
-    pub(crate) async fn start_with(binary: &Path, origins: &str) -> Result<Self> {
+    /// The same with more in its environment, such as an origin map.
+    pub(crate) async fn start_with(binary: &Path, more: &[(&str, String)]) -> Result<Self> {
         let printed = command(binary).arg("token").output().context("no hub binary")?;
         let token = String::from_utf8(printed.stdout)?.trim().to_owned();
         if token.is_empty() {
@@ -113,8 +113,8 @@ impl Hub {
         let started = Instant::now();
         let mut child = command(binary)
             .arg("serve")
+            .envs(more.iter().map(|(name, value)| (name, value)))
             .env("SENDOFF_LISTEN", address.to_string())
-            .env("SENDOFF_ORIGINS", origins)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;

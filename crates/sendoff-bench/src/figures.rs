@@ -39,6 +39,12 @@ pub(crate) enum Figure {
     Paced,
     /// 1,000 deliveries at once.
     Many,
+    /// The form of a drive with 10,000 folders.
+    DriveForm,
+    /// A result fetched by URL to Google Drive.
+    DriveUpload,
+    /// A result fetched by URL to Google Cloud Storage.
+    StorageUpload,
 }
 
 impl Figure {
@@ -55,6 +61,9 @@ impl Figure {
             Self::Segment => "rows through `segment_event`, vendor answers at once",
             Self::Paced => "rows through `segment_event`, vendor answers after 100 ms",
             Self::Many => "1,000 deliveries at once, 1 MB each, slow vendor",
+            Self::DriveForm => "form of Google Drive, 10,000 folders",
+            Self::DriveUpload => "download_url to Google Drive",
+            Self::StorageUpload => "download_url to Google Cloud Storage",
         }
     }
 }
@@ -68,7 +77,7 @@ pub(crate) struct Bench {
     pub(crate) rounds: usize,
 }
 
-const MIB: f64 = 1024.0 * 1024.0;
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 const CONNECTIONS: usize = 32;
 
 impl Bench {
@@ -86,6 +95,8 @@ impl Bench {
             Figure::Segment => self.segment().await,
             Figure::Paced => self.paced().await,
             Figure::Many => self.many().await,
+            Figure::DriveForm => self.drive_form().await,
+            Figure::DriveUpload | Figure::StorageUpload => self.google_upload(figure).await,
         }
     }
 
@@ -262,7 +273,7 @@ impl Bench {
 
     async fn hub_of_segment(&self, vendor: &Server) -> Result<Hub> {
         let origins = format!("https://api.segment.io=http://{}", vendor.address);
-        Hub::start_with(&self.hub, &origins).await
+        Hub::start_with(&self.hub, &[("SENDOFF_ORIGINS", origins)]).await
     }
 
     fn rows(&self) -> Result<Row> {
@@ -328,7 +339,11 @@ impl Bench {
 }
 
 /// On stderr: it says on a busy machine what a rate cannot.
-fn note_processor_time(servers: &[(&str, &Server)], rounds: &[f64], bytes: u64) -> Result<()> {
+pub(crate) fn note_processor_time(
+    servers: &[(&str, &Server)],
+    rounds: &[f64],
+    bytes: u64,
+) -> Result<()> {
     let gigabytes = bytes as f64 * rounds.len() as f64 / 1e9;
     for (name, server) in servers {
         let seconds = server.processor_time()?.as_secs_f64() / gigabytes;
@@ -382,7 +397,7 @@ async fn pushed(address: SocketAddr, head: &str, push: &Push) -> Result<f64> {
     Ok(push.decoded as f64 / 1e6 / started.elapsed().as_secs_f64())
 }
 
-fn check(answer: crate::client::Answer<'_>) -> Result<()> {
+pub(crate) fn check(answer: crate::client::Answer<'_>) -> Result<()> {
     let text = String::from_utf8_lossy(answer.body);
     ensure!(answer.is_success(), "status {}: {text}", answer.status);
     Ok(())
@@ -390,11 +405,11 @@ fn check(answer: crate::client::Answer<'_>) -> Result<()> {
 
 /// What the vendor got since it was last asked.
 #[derive(Deserialize)]
-struct Total {
-    bytes: u64,
+pub(crate) struct Total {
+    pub(crate) bytes: u64,
 }
 
-async fn total(vendor: SocketAddr) -> Result<Total> {
+pub(crate) async fn total(vendor: SocketAddr) -> Result<Total> {
     let mut client = Client::connect(vendor).await?;
     let answer = client.call("/total", "-", b"").await?;
     serde_json::from_slice(answer.body).context("the vendor counts in JSON")
@@ -426,7 +441,7 @@ async fn requests_per_second(address: SocketAddr, request: Vec<u8>) -> Result<f6
 }
 
 /// The middle one; the mean of the two middle ones of an even number.
-fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

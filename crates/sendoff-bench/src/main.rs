@@ -8,6 +8,7 @@ mod body;
 mod child;
 mod client;
 mod figures;
+mod google;
 mod rows;
 mod table;
 mod vendor;
@@ -50,6 +51,9 @@ enum Part {
         /// Reads 64 KiB every 20 ms.
         #[arg(long)]
         slow: bool,
+        /// Answers as Google's services do.
+        #[arg(long)]
+        google: bool,
         /// Thinks so many milliseconds before each answer.
         #[arg(long, default_value_t = 0)]
         latency: u64,
@@ -63,8 +67,8 @@ fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Yardstick { kind }) => yardstick::serve(kind)?,
-        Some(Part::Vendor { slow, latency }) => {
-            vendor::serve(slow, std::time::Duration::from_millis(latency))?;
+        Some(Part::Vendor { slow, google, latency }) => {
+            vendor::serve(slow, google, std::time::Duration::from_millis(latency))?;
         }
         Some(Part::Rows { bytes }) => rows::measure(bytes)?,
         None => return bench(arguments),

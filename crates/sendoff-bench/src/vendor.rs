@@ -20,8 +20,9 @@ struct Total {
     bytes: AtomicU64,
 }
 
-/// Serves until the process is ended. What it takes it answers after `latency`.
-pub(crate) fn serve(slow: bool, latency: Duration) -> Result<()> {
+/// Serves until the process is ended. What it takes it answers after `latency`, as Google's services
+/// would if so asked.
+pub(crate) fn serve(slow: bool, google: bool, latency: Duration) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     if slow {
         // Else the kernel would take a whole megabyte on the vendor's behalf.
@@ -35,7 +36,7 @@ pub(crate) fn serve(slow: bool, latency: Duration) -> Result<()> {
         std::thread::Builder::new()
             .stack_size(256 * 1024)
             // A client that hangs up ends its own thread only.
-            .spawn(move || drop(connection(socket, slow, latency, &total, &chunk)))?;
+            .spawn(move || drop(connection(socket, (slow, google), latency, &total, &chunk)))?;
     }
     Ok(())
 }
@@ -49,7 +50,7 @@ enum Framing {
 
 fn connection(
     mut socket: TcpStream,
-    slow: bool,
+    (slow, google): (bool, bool),
     latency: Duration,
     total: &Total,
     chunk: &[u8],
@@ -81,6 +82,12 @@ fn connection(
         }
         if let Some(rows) = target.strip_prefix("/rows/") {
             give_rows(&mut socket, rows.parse().unwrap_or(1))?;
+            continue;
+        }
+        if google && target != "/total" {
+            total.bytes.fetch_add(body, Ordering::Relaxed);
+            std::thread::sleep(latency);
+            socket.write_all(crate::google::answer(&head, &target).as_bytes())?;
             continue;
         }
         let text = match target.as_str() {

@@ -9,6 +9,7 @@ mod debug;
 mod digitalocean_object_storage;
 mod file;
 mod google_cloud_storage;
+mod google_drive;
 mod jira_create_issue;
 mod segment_event;
 mod segment_group;
@@ -49,6 +50,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(azure_storage::AzureStorage),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
         Box::new(google_cloud_storage::GoogleCloudStorage::default()),
+        Box::new(google_drive::GoogleDrive::default()),
         Box::new(jira_create_issue::Jira),
         Box::new(segment_event::SegmentEvent),
         Box::new(segment_group::SegmentGroup),
@@ -88,6 +90,7 @@ pub fn fakes() -> Vec<MakeFake> {
         digitalocean_object_storage::fake::fake,
         file::fake,
         google_cloud_storage::fake::fake,
+        google_drive::fake::fake,
         jira_create_issue::fake,
         segment_event::fake,
         segment_group::fake,
@@ -141,6 +144,7 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("digitalocean_object_storage", include_str!("digitalocean_object_storage/setup.md")),
         ("file", include_str!("file/setup.md")),
         ("google_cloud_storage", include_str!("google_cloud_storage/setup.md")),
+        ("google_drive", include_str!("google_drive/setup.md")),
         ("jira_create_issue", include_str!("jira_create_issue/setup.md")),
         ("segment_event", include_str!("segment_event/setup.md")),
         ("segment_group", include_str!("segment_group/setup.md")),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
-use sendoff::testing::{Damage, Fake, Flow, Injury, Object, Vendor};
+use sendoff::testing::{Damage, Fake, Flow, Injury, Object, Provider, Vendor};
 use sendoff::{ByteStream, EgressConfig, Hub, Origins, RetryPolicy, Token, Values};
 use sendoff_destinations::fakes;
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ struct Watched {
     seen: Mutex<Vec<Seen>>,
     /// What a request's line must hold, and what becomes of its answer.
     twists: Mutex<VecDeque<(&'static str, Twist)>>,
+    /// Whether users log in, or a service account does.
+    users: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +52,10 @@ impl Fake for Watched {
 
     fn answers(&self) -> Values {
         self.fake.answers()
+    }
+
+    fn provider(&self) -> Option<&Provider> {
+        self.fake.provider().filter(|_| self.users)
     }
 
     fn handle(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Bytes>> {
@@ -101,14 +107,21 @@ struct Stage {
 
 impl Stage {
     async fn set(action: &'static str) -> Self {
+        Self::with(action, true).await
+    }
+
+    async fn with(action: &'static str, users: bool) -> Self {
         let (action, fake) = fakes()
             .into_iter()
             .map(|make| make())
             .find(|(each, _)| each.spec().name == action)
             .map(|(_, fake)| (action, fake))
             .unwrap();
-        let watched = Arc::new(Watched { fake, seen: Mutex::default(), twists: Mutex::default() });
+        let watched =
+            Arc::new(Watched { fake, seen: Mutex::default(), twists: Mutex::default(), users });
         let vendor = Vendor::start(Arc::clone(&watched) as _, true).await.unwrap();
+        let known = watched.fake.provider().map(Provider::client);
+        let client_secret = known.map_or("none", |(_, secret)| secret);
         let mut egress = EgressConfig::new("a secret below the idempotency keys".into());
         egress.origins = Origins::parse(vendor.origins()).unwrap();
         egress.retry = RetryPolicy {
@@ -119,6 +132,7 @@ impl Stage {
         let hub = Hub::builder()
             .actions(sendoff_destinations::all(&Default::default()))
             .secrets([SECRET.into()])
+            .oauth_client("google_drive", "hub", client_secret.into())
             .egress(egress)
             .build()
             .unwrap();
@@ -141,8 +155,21 @@ impl Stage {
         serde_json::from_slice(&bytes).unwrap()
     }
 
+    /// The stand-in's settings, and its login if it has one.
+    fn settings(&self) -> Value {
+        let mut settings = json!(self.watched.settings());
+        if let Some(state) = self.watched.state() {
+            settings["state_json"] = json!(state);
+        }
+        settings
+    }
+
     /// Sends so many bytes with `more` in the form, and returns Looker's part of the answer.
     async fn send(&self, bytes: usize, more: Value) -> Value {
+        self.send_by(&self.settings(), bytes, more).await
+    }
+
+    async fn send_by(&self, settings: &Value, bytes: usize, more: Value) -> Value {
         let mut form = json!(self.watched.answers());
         for (name, value) in more.as_object().unwrap() {
             form[name] = value.clone();
@@ -151,11 +178,20 @@ impl Stage {
         let body = json!({
             "type": "query",
             "scheduled_plan": { "scheduled_plan_id": 88, "title": "Umsätze 100%" },
-            "data": self.watched.settings(),
+            "data": settings,
             "form_params": form,
             "attachment": { "mimetype": "text/csv", "extension": "csv", "data": &data[..bytes] },
         });
         self.post("execute", body).await["looker"].take()
+    }
+
+    /// The fields of the form after these answers, by name.
+    async fn form(&self, settings: &Value, answers: Value) -> Value {
+        let body = json!({"type": "query", "data": settings, "form_params": answers});
+        let mut form = self.post("form", body).await;
+        let fields = if form.is_array() { form.take() } else { form["fields"].take() };
+        let fields = fields.as_array().unwrap_or_else(|| panic!("no form: {form}")).clone();
+        fields.into_iter().map(|one| (one["name"].as_str().unwrap().to_owned(), one)).collect()
     }
 
     fn seen(&self, part: &str) -> Vec<Seen> {
@@ -334,4 +370,215 @@ async fn overwrite_says_what_becomes_of_a_file_of_the_same_name() {
         .and_then(|name| name.strip_suffix(".csv"));
     assert!(millis.is_some_and(|millis| millis.len() == 13) && *bytes == 50, "{name}");
     assert_eq!(stage.seen("ifGenerationMatch=0").len(), 2);
+}
+
+const REPORTS: &str = "1ReportsFolderOfTests";
+const YEARS: &str = "1YearsFolderOfTheTests";
+const FINANCE: &str = "0AFinanceSharedUk9PVA";
+
+/// Names and labels of a field's choices.
+fn choices(field: &Value) -> Vec<(&str, &str)> {
+    let options = field["options"].as_array().unwrap();
+    options
+        .iter()
+        .map(|one| (one["name"].as_str().unwrap(), one["label"].as_str().unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_form_goes_through_folders_one_level_at_a_time() {
+    let stage = Stage::set("google_drive").await;
+    let settings = stage.settings();
+    let first = stage.form(&settings, json!({})).await;
+    assert_eq!(choices(&first["drive"]), [("mydrive", "My Drive"), (FINANCE, "Finance")]);
+    assert!(first["folder"].is_null() && first["folderid"].is_object(), "{first}");
+    let fetched = json!({"fetchpls": "fetch"});
+    let root = stage.form(&settings, fetched).await;
+    assert!(root["folderid"].is_null(), "{root}");
+    assert_eq!(choices(&root["folder"]), [("root", "Drive Root"), (REPORTS, "Reports")]);
+    let inside = stage.form(&settings, json!({"fetchpls": "fetch", "folder": REPORTS})).await;
+    assert_eq!(
+        choices(&inside["folder"]),
+        [
+            (REPORTS, "Reports (chosen)"),
+            ("0AHOMEofTheLoggedInUser", "Back to the folder above"),
+            ("root", "Drive Root"),
+            (YEARS, "It's 2026"),
+        ]
+    );
+    assert_eq!(inside["folder"]["default"], REPORTS);
+    // A folder of another drive is no choice any more.
+    let other = json!({"fetchpls": "fetch", "drive": FINANCE, "folder": REPORTS});
+    let other = stage.form(&settings, other).await;
+    assert_eq!(
+        choices(&other["folder"]),
+        [("root", "Drive Root"), ("1ClosingFolderOfTests", "Closing")]
+    );
+    assert_eq!(other["folder"]["default"], "root");
+    let found = json!({"fetchpls": "fetch", "find_folder": "It's"});
+    let found = stage.form(&settings, found).await;
+    assert_eq!(choices(&found["folder"]), [("root", "Drive Root"), (YEARS, "It's 2026")]);
+}
+
+#[tokio::test]
+async fn a_form_asks_little_and_nothing_twice_within_a_minute() {
+    let stage = Stage::set("google_drive").await;
+    let settings = stage.settings();
+    let answers = json!({"fetchpls": "fetch", "folder": REPORTS});
+    stage.form(&settings, answers.clone()).await;
+    // Who is logged in, the drives, the folder and what lies in it.
+    assert_eq!(stage.seen("GET /").len(), 4, "{:?}", stage.seen(""));
+    stage.form(&settings, answers).await;
+    assert_eq!(stage.seen("GET /").len(), 4);
+}
+
+#[tokio::test]
+async fn a_folder_s_address_is_answered_by_its_name_or_by_what_is_wrong() {
+    let stage = Stage::set("google_drive").await;
+    let settings = stage.settings();
+    for (address, words) in [
+        (REPORTS, "This is Reports."),
+        ("1NobodyKnowsThisFolder", "File not found"),
+        ("reports", "no address of a folder"),
+    ] {
+        let form = stage.form(&settings, json!({"folderid": address})).await;
+        let help = form["folderid"]["description"].as_str().unwrap();
+        assert!(help.contains(words), "{help}");
+        assert_eq!(form["folderid"]["default"], address);
+    }
+}
+
+#[tokio::test]
+async fn every_way_to_name_a_folder_leads_there_and_a_wrong_one_nowhere() {
+    let home = "https://drive.google.com/drive/u/0/my-drive";
+    for (form, folder) in [
+        (json!({}), REPORTS),
+        (json!({"folderid": home}), "0AHOMEofTheLoggedInUser"),
+        (json!({"folderid": ""}), "0AHOMEofTheLoggedInUser"),
+        (json!({"folderid": "", "fetchpls": "fetch", "folder": YEARS}), YEARS),
+        (json!({"fetchpls": "fetch", "folder": "root"}), "0AHOMEofTheLoggedInUser"),
+        (json!({"folderid": "", "drive": FINANCE, "folder": "root"}), FINANCE),
+        (json!({"folderid": "", "drive": FINANCE}), FINANCE),
+        (json!({"folderid": "1ClosingFolderOfTests", "drive": FINANCE}), "1ClosingFolderOfTests"),
+    ] {
+        let stage = Stage::set("google_drive").await;
+        delivered(&stage.send(10, form.clone()).await);
+        assert_eq!(stage.stored().await, [(format!("{folder}/orders.csv"), 10)], "{form}");
+    }
+    let stage = Stage::set("google_drive").await;
+    let answer = stage.send(10, json!({"folderid": "1NobodyKnowsThisFolder"})).await;
+    let message = refused(&answer, "File not found: 1NobodyKnowsThisFolder");
+    assert_eq!(answer["validation_errors"]["folderid"], message);
+    refused(&stage.send(10, json!({"folderid": "Reports"})).await, "no address of a folder");
+    assert_eq!(stage.seen("/upload/").len(), 0);
+}
+
+#[tokio::test]
+async fn only_accounts_of_the_very_domain_may_write_and_see() {
+    let stage = Stage::set("google_drive").await;
+    for (domains, allowed) in [
+        ("example.com", true),
+        ("Example.COM,x.org", true),
+        ("ample.com", false),
+        ("a.example.com", false),
+    ] {
+        let mut settings = stage.settings();
+        settings["domain_allowlist"] = json!(domains);
+        let answer = stage.send_by(&settings, 10, json!({})).await;
+        let form = stage.form(&settings, json!({"fetchpls": "fetch"})).await;
+        if allowed {
+            delivered(&answer);
+            assert!(form["folder"].is_object(), "{form}");
+        } else {
+            refused(&answer, "ada@example.com may not be used");
+            assert_eq!(form["login"]["type"], "oauth_link_google", "{form}");
+            assert!(form["folder"].is_null(), "{form}");
+        }
+    }
+    assert_eq!(stage.seen("POST /upload/").len(), 2, "nothing was begun for the others");
+}
+
+#[tokio::test]
+async fn the_same_file_gets_new_content_whatever_it_is_called_by_now() {
+    let stage = Stage::set("google_drive").await;
+    let replace = json!({"if_exists": "overwrite"});
+    delivered(&stage.send(10, replace.clone()).await);
+    delivered(&stage.send(20, replace.clone()).await);
+    assert_eq!(stage.stored().await, [(format!("{REPORTS}/orders.csv"), 20)]);
+    // Somebody renames it, and makes another one of its old name.
+    let provider = stage.watched.fake.provider().unwrap();
+    let token = provider.log_in().access;
+    let renamed = Bytes::from_static(br#"{"name": "Orders of all"}"#);
+    let body = ByteStream::new(futures_util::stream::iter([Ok(renamed)]));
+    let request = Request::patch("/drive/v3/files/1FileNumber0001OfTests?supportsAllDrives=true")
+        .header("host", "www.googleapis.com")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"))
+        .body(body)
+        .unwrap();
+    assert_eq!(stage.watched.fake.handle(request).await.status(), 200);
+    delivered(&stage.send(5, json!({})).await);
+    delivered(&stage.send(30, replace).await);
+    let mut stored = stage.stored().await;
+    stored.sort();
+    assert_eq!(
+        stored,
+        [(format!("{REPORTS}/Orders of all"), 30), (format!("{REPORTS}/orders.csv"), 5)]
+    );
+    let answer = stage.send(40, json!({"if_exists": "fail"})).await;
+    refused(&answer, "is there already");
+    // Keep both, as Drive does.
+    delivered(&stage.send(50, json!({})).await);
+    assert_eq!(stage.stored().await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_converted_is_googles_and_what_cannot_be_is_refused() {
+    let stage = Stage::set("google_drive").await;
+    let convert = json!({"convert": "yes", "if_exists": "overwrite"});
+    delivered(&stage.send(10, convert.clone()).await);
+    delivered(&stage.send(20, convert).await);
+    assert_eq!(stage.stored().await, [(format!("{REPORTS}/orders"), 20)]);
+    // A file as it is never takes the place of a spreadsheet.
+    let plain = json!({"filename": "orders", "if_exists": "overwrite"});
+    delivered(&stage.send(30, plain).await);
+    assert_eq!(stage.stored().await.len(), 2);
+}
+
+#[tokio::test]
+async fn sharing_is_told_and_undoes_nothing() {
+    let stage = Stage::set("google_drive").await;
+    let answer = stage.send(10, json!({"share_with": "bob@example.com, eve@example.org"})).await;
+    delivered(&answer);
+    let message = answer["message"].as_str().unwrap();
+    assert!(message.contains("could not be shared with eve@example.org"), "{message}");
+    assert!(!message.contains("bob@"), "{message}");
+    assert!(message.contains("https://drive.google.com/file/d/"), "{message}");
+    for (wrong, words) in [("bob", "no e-mail address"), ("bob@other.net", "does not allow")] {
+        refused(&stage.send(10, json!({"share_with": wrong})).await, words);
+    }
+    assert_eq!(stage.seen("POST /upload/").len(), 1);
+}
+
+#[tokio::test]
+async fn a_service_account_needs_nobody_s_login() {
+    let stage = Stage::with("google_drive", false).await;
+    let cloud = fakes().into_iter().map(|make| make().1.settings());
+    let key = cloud.into_iter().find_map(|s| s.get("private_key").map(str::to_owned)).unwrap();
+    let file = json!({
+        "client_email": "looker@sendoff-demo.iam.gserviceaccount.com",
+        "private_key": key,
+        "project_id": "sendoff-demo",
+    });
+    let settings = json!({
+        "service_account_json": file.to_string(),
+        "act_as": "ada@example.com",
+        "state_url": "https://looker.example/action_hub_state/1",
+    });
+    delivered(&stage.send_by(&settings, 10, json!({})).await);
+    assert_eq!(stage.stored().await, [(format!("{REPORTS}/orders.csv"), 10)]);
+    let form = stage.form(&settings, json!({"fetchpls": "fetch"})).await;
+    assert!(form["login"].is_null() && form["switch_account"].is_null(), "{form}");
+    assert_eq!(stage.seen("POST /token").len(), 1);
+    refused(&stage.send(10, json!({})).await, "log in");
 }

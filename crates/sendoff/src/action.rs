@@ -72,6 +72,13 @@ pub trait Action: Send + Sync + 'static {
         async { Ok(Vec::new()) }
     }
 
+    /// Whether the users of an action with [`Spec::oauth`] have to log in. Not for an action whose
+    /// settings may hold credentials in place of the users'.
+    fn needs_login(&self, settings: &Self::Settings) -> bool {
+        let _ = settings;
+        true
+    }
+
     /// The host, or whatever else may be slow on its own: deliveries with the same lane share a
     /// limit, so that a stalled one cannot take every place in the hub. The default is one lane per
     /// action.
@@ -266,6 +273,8 @@ pub struct DrawResult(pub(crate) Result<Checked<Drawn>>);
 /// A form as an action drew it.
 pub(crate) struct Drawn {
     pub(crate) fields: Vec<wire::Field>,
+    /// Whether a user's login is used at all.
+    pub(crate) by_login: bool,
     /// Who is logged in.
     pub(crate) account: Option<String>,
 }
@@ -319,12 +328,12 @@ impl<A: Action> AnyAction for A {
             let cx = Context { settings, call };
             // Before the form is asked for: an action may draw it without its vendor, and Looker
             // asks for the form to have tokens renewed.
-            if let Some(LoginBy::OAuth(_)) = A::SPEC.login
-                && let Err(error) = cx.login().token().await
-            {
+            let by_login = logs_in(self, &cx.settings);
+            if by_login && let Err(error) = cx.login().token().await {
                 return DrawResult(Err(error));
             }
-            let (form, account) = tokio::join!(self.form(&cx, &mut view), self.account(&cx));
+            let account = async { if by_login { self.account(&cx).await } else { Ok(None) } };
+            let (form, account) = tokio::join!(self.form(&cx, &mut view), account);
             let account = match account {
                 Err(error) if error.class() == Class::Login => return DrawResult(Err(error)),
                 other => other.unwrap_or_default(),
@@ -334,7 +343,7 @@ impl<A: Action> AnyAction for A {
                 A::Form::list(view, &mut fields);
                 let shown = fields.into_iter().filter(|field| !field.is_hidden());
                 let fields = shown.map(Field::into_form_field).collect();
-                Checked::Sound(Drawn { fields, account })
+                Checked::Sound(Drawn { fields, by_login, account })
             }))
         })
     }
@@ -365,7 +374,7 @@ impl<A: Action> AnyAction for A {
         let cx = Context { settings, call };
         let run = Box::new(move |data| {
             let work: Boxed<'_, _> = Box::pin(async move {
-                if let Some(LoginBy::OAuth(_)) = A::SPEC.login {
+                if logs_in(self, &cx.settings) {
                     cx.stop().unless_stopped(cx.login().token()).await??;
                 }
                 self.execute(&cx, form, data).await
@@ -374,6 +383,11 @@ impl<A: Action> AnyAction for A {
         });
         Prepared(Checked::Sound(Delivery { lane, run }))
     }
+}
+
+/// Whether an action's users have to log in, with these settings.
+fn logs_in<A: Action>(action: &A, settings: &A::Settings) -> bool {
+    matches!(A::SPEC.login, Some(LoginBy::OAuth(_))) && action.needs_login(settings)
 }
 
 /// The param whose link leads an admin to Looker's own login page.

@@ -150,8 +150,10 @@ fn finished(
     drawn: crate::Result<Checked<Drawn>>,
 ) -> crate::Result<wire::Form> {
     match drawn? {
-        Checked::Sound(Drawn { mut fields, account }) => {
-            fields.extend(link::switch_account(&hub.desk, asked, account.as_deref()));
+        Checked::Sound(Drawn { mut fields, by_login, account }) => {
+            if by_login {
+                fields.extend(link::switch_account(&hub.desk, asked, account.as_deref()));
+            }
             Ok(wire::Form::Fields(fields))
         }
         Checked::Settings(problems) | Checked::Form(problems) => {

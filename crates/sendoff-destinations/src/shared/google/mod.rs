@@ -1,5 +1,6 @@
 //! Google's APIs over the door out: who we are, how refusals read, files that go up in pieces.
 
+mod account;
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
 mod refusal;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use sendoff::{Call, Context, Error, Http, Login, Reply, Result, Retry, Stop};
 
+pub(crate) use account::Domains;
 use service_account::ServiceAccount;
 
 /// One of Google's services.
@@ -32,7 +34,6 @@ pub(crate) enum Access {
     /// A service account's, by its key.
     Key(Arc<ServiceAccount>),
     /// A user's, who has logged in.
-    #[allow(dead_code, reason = "for actions with a login")]
     Login(Login),
 }
 
@@ -77,6 +78,14 @@ impl Google {
     /// # Errors
     /// The refusal, classed by who must act, in Google's own words.
     pub(crate) async fn ask(&self, make: impl Fn(&Http) -> Call + Send + Sync) -> Result<Reply> {
+        // Boxed: callers hold several of these futures inside larger ones.
+        Box::pin(self.ask_until_answered(make)).await
+    }
+
+    async fn ask_until_answered(
+        &self,
+        make: impl Fn(&Http) -> Call + Send + Sync,
+    ) -> Result<Reply> {
         let mut waits = AGAIN_AFTER.into_iter();
         let mut renewed = false;
         loop {

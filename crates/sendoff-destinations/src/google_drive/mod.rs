@@ -1,0 +1,197 @@
+//! Google Drive: the result becomes one file in a folder of a drive.
+
+mod api;
+mod file;
+mod picker;
+mod place;
+
+use std::sync::Arc;
+
+use sendoff::prelude::*;
+use sendoff::{Button, Commit, LookerVersion, OAuth, Repeatable};
+
+use crate::shared::file_options;
+use crate::shared::google::service_account::{KeyFile, ServiceAccount, TOKEN_URL, Tokens, Wanted};
+use crate::shared::google::{Access, Domains, Google, Vendor, resumable};
+use crate::shared::template::Facts;
+use file::Upload;
+use place::Place;
+
+#[cfg(feature = "fakes")]
+pub(crate) mod fake;
+
+/// The action; see its spec.
+#[derive(Default)]
+pub(crate) struct GoogleDrive {
+    tokens: Arc<Tokens>,
+}
+
+const VENDOR: Vendor = Vendor {
+    name: "Google Drive",
+    place: "folderid",
+    place_is: "folder",
+    upload_host: "www.googleapis.com",
+};
+
+const SCOPE: &str = "https://www.googleapis.com/auth/drive";
+
+const LOGIN: OAuth = OAuth::new("https://accounts.google.com/o/oauth2/v2/auth", TOKEN_URL)
+    .scopes(&[SCOPE, "https://www.googleapis.com/auth/userinfo.email"])
+    // Without these Google gives no refresh token to who has logged in before.
+    .authorize_params(&[("access_type", "offline"), ("prompt", "consent")])
+    .pkce()
+    .lasting()
+    .v2()
+    .button(Button::Google)
+    .revoke("https://myaccount.google.com/connections")
+    .variables("GOOGLE_DRIVE_CLIENT_ID", "GOOGLE_DRIVE_CLIENT_SECRET");
+
+#[derive(Fields)]
+pub(crate) struct Settings {
+    /// Comma separated domain allowlist ex: facts.com,car.com. Be advised that if this is enabled
+    /// after, all existing accounts will have to reauth due to an additional scope needed to check
+    /// the email address.
+    domain_allowlist: Option<String>,
+    /// In place of the users' own logins: the whole key file of a service account, as Google Cloud
+    /// downloads it. Nobody has to log in then, and no schedule ends with somebody's account.
+    #[field(label = "Service Account JSON")]
+    service_account_json: Option<Secret>,
+    /// The user in whose name the service account acts (domain-wide delegation). Leave empty for
+    /// shared drives that it is a member of.
+    act_as: Option<String>,
+}
+
+#[derive(Fields)]
+pub(crate) struct Form {
+    /// Google Drive where your file will be saved
+    #[field(label = "Select Drive to save file", interactive, default = "mydrive")]
+    drive: String,
+    /// The address of the folder as the browser shows it, a link to it, or its id. Leave empty for
+    /// the drive itself.
+    #[field(label = "Google Drive Destination URL", interactive)]
+    folderid: Option<String>,
+    /// Fetch folders
+    #[field(
+        label = "Select Fetch to fetch a list of folders in this drive",
+        interactive,
+        default = "url"
+    )]
+    fetchpls: FolderBy,
+    /// Choose a folder to see what lies in it; the one chosen last is written to.
+    #[field(label = "Select folder to save file", interactive)]
+    folder: Option<String>,
+    /// The name of the file. May hold placeholders: {title}, {date} or {date:%Y-%m-%d}, {time},
+    /// {ts} (milliseconds since 1970), {uuid}, {ext}, {format}, {plan_id}, {instance}. The
+    /// extension is added if there is none.
+    #[field(label = "Enter a filename")]
+    filename: String,
+    /// To find a folder anywhere in the drive: how its name begins.
+    #[field(interactive)]
+    #[allow(dead_code, reason = "read while the form is drawn")]
+    find_folder: Option<String>,
+    /// What to do if a file of that name is there already. Keep both makes another one of the same
+    /// name; Replace its content keeps the file's link and whom it is shared with.
+    #[field(label = "If It Exists", default = "keep_both")]
+    if_exists: IfThere,
+    /// Make a Google spreadsheet or document of it.
+    #[field(label = "Convert to Google Format")]
+    convert: bool,
+    /// E-mail addresses, separated by commas, of people who may read a new file. They get no
+    /// message.
+    share_with: Option<String>,
+}
+
+#[derive(Choice, Clone, Copy, PartialEq)]
+pub(crate) enum FolderBy {
+    #[choice(name = "url", label = "Enter its address")]
+    Url,
+    #[choice(name = "fetch", label = "Fetch")]
+    Fetch,
+}
+
+#[derive(Choice, Clone, Copy, PartialEq)]
+pub(crate) enum IfThere {
+    KeepBoth,
+    #[choice(name = "overwrite", label = "Replace its content")]
+    Overwrite,
+    Fail,
+}
+
+impl Action for GoogleDrive {
+    type Settings = Settings;
+    type Form = Form;
+
+    const SPEC: Spec = Spec::new("google_drive", "Google Drive")
+        .description("Create a new file in Google Drive.")
+        .accepts(&[Dashboard, Query])
+        .streaming()
+        .minimum_looker(LookerVersion::new(7, 3, 0))
+        .oauth(LOGIN)
+        .svg(include_bytes!("icon.svg"))
+        .vendor_docs("https://developers.google.com/workspace/drive/api/guides/about-sdk")
+        .delivery(Repeatable::Parts, Commit::FinalStep, true);
+
+    fn needs_login(&self, settings: &Settings) -> bool {
+        settings.service_account_json.is_none()
+    }
+
+    async fn account(&self, cx: &Context<Settings>) -> Result<Option<String>> {
+        let google = self.client(cx)?;
+        Ok(Some(cx.remember("account", google.account()).await?.email))
+    }
+
+    async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
+        picker::draw(cx, &self.client(cx)?, form).await
+    }
+
+    async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
+        let facts = Facts::of(cx, &data);
+        let name = file_options::target(None, Some(&form.filename), &facts)?;
+        let kind = file::Kind::of(form.convert, &data)?;
+        let name = kind.named(name.as_str(), data.extension());
+        let place = Place::of(&form)?;
+        let domains = Domains::read(cx.settings.domain_allowlist.as_deref());
+        let readers = file::readers(form.share_with.as_deref(), &domains)?;
+        let media_type = data.media_type().to_owned();
+        let data = data.open().await?;
+        let google = self.client(cx)?;
+        if self.needs_login(&cx.settings) {
+            google.check_domain(&domains).await?;
+        }
+        let folder = place.found(&google).await?;
+        let there = match form.if_exists {
+            IfThere::KeepBoth => None,
+            kept => file::existing(&google, &folder, &name, &kind, kept).await?,
+        };
+        let upload = Upload::new(&google, &folder, &name, &kind, &media_type);
+        let upload = match form.if_exists {
+            IfThere::Overwrite => upload.replacing(there.as_ref()),
+            IfThere::KeepBoth | IfThere::Fail => upload,
+        };
+        let (stored, sent) = resumable::write(&upload, data, cx.stop()).await?;
+        let shared = if there.is_none() {
+            file::share(&google, &stored, &readers).await
+        } else {
+            Vec::new()
+        };
+        let target = format!("{} in {}", stored.name(), folder.name);
+        let receipt = Receipt::new(target).bytes(sent.bytes).link(stored.link());
+        let remarks = there.and_then(|there| there.remark()).into_iter().chain(shared);
+        Ok(remarks.fold(receipt, Receipt::remark))
+    }
+}
+
+impl GoogleDrive {
+    fn client(&self, cx: &Context<Settings>) -> Result<Google> {
+        let access = match &cx.settings.service_account_json {
+            None => Access::Login(cx.login().clone()),
+            Some(json) => {
+                let file = KeyFile::json(json, "service_account_json")?;
+                let subject = cx.settings.act_as.as_deref();
+                let wanted = Wanted { scope: SCOPE, subject, impersonate: None };
+                Access::Key(Arc::new(ServiceAccount::new(&file, &wanted, &self.tokens)?))
+            }
+        };
+        Ok(Google::new(cx, &VENDOR, access))
+    }
+}

@@ -1,0 +1,166 @@
+//! Which folder a form means, in every way that it can be named.
+
+use sendoff::{Error, Result};
+use url::Url;
+
+use super::api::{self, MY_DRIVE, ROOT};
+use super::{FolderBy, Form};
+use crate::shared::google::Google;
+
+/// What the form says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    MyDrive,
+    SharedDrive(String),
+    /// By its id, and the field that names it.
+    Folder(String, &'static str),
+}
+
+/// Where the file goes.
+pub(super) struct Folder {
+    /// What the file gets as its parent.
+    pub(super) id: String,
+    pub(super) name: String,
+    /// The shared drive that it lies in.
+    pub(super) drive: Option<String>,
+}
+
+impl Place {
+    pub(super) fn of(form: &Form) -> Result<Self> {
+        let given = |text: &Option<String>| {
+            text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let picked = given(&form.folder);
+        // Forms of old schedules hold one of the two; ours may hold both, and shows one.
+        match given(&form.folderid).filter(|_| form.fetchpls == FolderBy::Url || picked.is_none()) {
+            Some(address) => Self::address(&form.drive, &address),
+            None => Self::picked(&form.drive, picked.as_deref()),
+        }
+    }
+
+    /// The drive, or a folder that was picked from its list.
+    pub(super) fn picked(drive: &str, folder: Option<&str>) -> Result<Self> {
+        let drive = drive.trim();
+        match folder {
+            None | Some(ROOT) if drive.is_empty() || drive == MY_DRIVE => Ok(Self::MyDrive),
+            // A shared drive's id is the id of its topmost folder.
+            None | Some(ROOT) if api::is_id(drive) => Ok(Self::SharedDrive(drive.to_owned())),
+            Some(id) if api::is_id(id) => Ok(Self::Folder(id.to_owned(), "folder")),
+            Some(_) => Err(Error::form("folder", "Choose a folder from the list.")),
+            None => Err(Error::form("drive", "Choose a drive from the list.")),
+        }
+    }
+
+    /// The folder by its address in a browser, a link to it, or its id.
+    pub(super) fn address(drive: &str, text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::form(
+                "folderid",
+                "This is no address of a folder in Google Drive. Open the folder in a browser and \
+                 copy the address: it holds /folders/ and the folder's id.",
+            )
+        };
+        let text = text.trim();
+        if text.eq_ignore_ascii_case(ROOT) {
+            return Self::picked(drive, None);
+        }
+        if api::is_id(text) && !text.eq_ignore_ascii_case("my-drive") {
+            return Ok(Self::Folder(text.to_owned(), "folderid"));
+        }
+        let url = match text.contains("://") {
+            true => Url::parse(text),
+            false => Url::parse(&format!("https://{text}")),
+        };
+        let url = url.map_err(|_| wrong())?;
+        let names: Vec<_> = url.path_segments().into_iter().flatten().collect();
+        if names.last().is_some_and(|last| *last == "my-drive") {
+            return Ok(Self::MyDrive);
+        }
+        let after =
+            names.iter().position(|name| *name == "folders").and_then(|at| names.get(at + 1));
+        let id = after.map(|id| (*id).to_owned()).or_else(|| {
+            let pair = url.query_pairs().find(|(name, _)| name == "id");
+            pair.map(|(_, id)| id.into_owned())
+        });
+        let id = id.filter(|id| api::is_id(id)).ok_or_else(wrong)?;
+        Ok(Self::Folder(id, "folderid"))
+    }
+
+    /// Looks for it, so that nothing goes to a place that nobody named.
+    pub(super) async fn found(self, google: &Google) -> Result<Folder> {
+        let (id, field) = match self {
+            Self::MyDrive => {
+                return Ok(Folder { id: ROOT.into(), name: "My Drive".into(), drive: None });
+            }
+            Self::SharedDrive(drive) => {
+                let name = "the shared drive".into();
+                return Ok(Folder { id: drive.clone(), name, drive: Some(drive) });
+            }
+            Self::Folder(id, field) => (id, field),
+        };
+        let entry = api::entry(google, &id).await.map_err(|error| match error.field_name() {
+            Some("folderid") => error.field(field),
+            _ => error,
+        })?;
+        if !entry.is_folder() {
+            let what = if entry.trashed { "lies in the bin" } else { "is no folder" };
+            return Err(Error::form(field, format!("{} {what}. Choose a folder.", entry.name)));
+        }
+        if entry.capabilities.can_add_children == Some(false) {
+            return Err(Error::form(
+                field,
+                format!(
+                    "The account that is used may not put files into {}. Choose another folder, or \
+                     ask its owner for the right.",
+                    entry.name
+                ),
+            ));
+        }
+        Ok(Folder { id: entry.id, name: entry.name, drive: entry.drive_id })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "1AbC_dEf-GhIjKlMnOpQrStUvWxYz0123";
+
+    #[test]
+    fn a_folder_is_found_in_every_address_that_a_browser_shows() {
+        for text in [
+            ID.to_owned(),
+            format!("https://drive.google.com/drive/folders/{ID}"),
+            format!("https://drive.google.com/drive/u/1/folders/{ID}?usp=sharing"),
+            format!(" https://drive.google.com/open?id={ID} "),
+            format!("drive.google.com/drive/folders/{ID}#here"),
+            format!("https://drive.google.com/folderview?usp=sharing&id={ID}"),
+        ] {
+            let found = Place::address("mydrive", &text).expect("a folder");
+            assert_eq!(found, Place::Folder(ID.into(), "folderid"), "{text}");
+        }
+        let home = "https://drive.google.com/drive/u/0/my-drive";
+        assert_eq!(Place::address("mydrive", home).expect("home"), Place::MyDrive);
+        assert_eq!(Place::address("", "root").expect("home"), Place::MyDrive);
+    }
+
+    #[test]
+    fn what_is_no_folder_is_refused_and_never_the_root() {
+        for text in
+            ["reports", "https://example.com/", "https://drive.google.com/drive/folders/a'b"]
+        {
+            let error = Place::address("mydrive", text).expect_err(text);
+            assert_eq!(error.field_name(), Some("folderid"), "{text}");
+        }
+        assert!(Place::picked("mydrive", Some("a/b")).is_err());
+    }
+
+    #[test]
+    fn the_root_of_a_shared_drive_is_that_drive() {
+        let shared = "0ABCdefGHIjklUk9PVA";
+        let drive = Place::SharedDrive(shared.into());
+        assert_eq!(Place::picked(shared, Some("root")).expect("a drive"), drive);
+        assert_eq!(Place::picked(shared, None).expect("a drive"), drive);
+        assert_eq!(Place::picked("mydrive", Some("root")).expect("a drive"), Place::MyDrive);
+    }
+}
