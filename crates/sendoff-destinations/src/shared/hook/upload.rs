@@ -101,7 +101,8 @@ pub(crate) fn wrapped(before: &Bytes, after: &Bytes, data: ByteStream) -> ByteSt
         return data;
     }
     let len = data.len_hint().map(|len| before.len() as u64 + len + after.len() as u64);
-    let around = |bytes: &Bytes| stream::iter([Ok(bytes.clone())]);
+    // A stream holds no empty chunks.
+    let around = |bytes: &Bytes| stream::iter((!bytes.is_empty()).then(|| Ok(bytes.clone())));
     let all = futures_util::StreamExt::chain(around(before), data);
     let all = ByteStream::new(futures_util::StreamExt::chain(all, around(after)));
     match len {
