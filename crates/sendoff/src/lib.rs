@@ -59,6 +59,7 @@ mod receipt;
 mod recent;
 mod redact;
 mod rows;
+mod shelf;
 mod spec;
 mod spool;
 mod stop;

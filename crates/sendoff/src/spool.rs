@@ -14,16 +14,20 @@ use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::payload::ByteStream;
+use crate::shelf::Shelf;
 use crate::{Error, Result, text};
 use account::{Account, Share};
 use disk::{Disk, Store};
 
-/// How much is handed to the disk at a time: large enough that the change of threads is not felt,
-/// small enough that many deliveries at once have room. Two are in use, one being filled while the
-/// other is written.
+/// How much is handed to the disk at a time: large enough that a change of threads is not felt,
+/// small enough that many deliveries at once have room. On a slow disk two are in use, one being
+/// filled while the other is written.
 const BATCH: usize = 512 * 1024;
 
-/// How much is read from the disk at a time. Each reader holds two.
+/// Chunks of this size go to the disk as they are: gathering them would cost another copy.
+const LARGE: usize = 64 * 1024;
+
+/// How much is read from the disk at a time.
 const BLOCK: usize = 256 * 1024;
 
 /// The smallest buffer that data waits in.
@@ -130,10 +134,11 @@ impl SpoolWriter {
             return Err(interrupted());
         }
         self.admit(chunk.len() as u64)?;
-        if !self.buffer.take(&chunk, self.batch()) {
+        let large = self.file.is_some() && chunk.len() >= LARGE;
+        if large || !self.buffer.take(&chunk, self.batch()) {
             self.flush().await?;
             // Small chunks fill the next batch. What does not fit is written as it is.
-            if !self.buffer.take(&chunk, self.batch()) {
+            if large || !self.buffer.take(&chunk, self.batch()) {
                 let chunk_len = chunk.len() as u64;
                 self.start(chunk_len, move |file, at| file.write_all_at(&chunk, at).map(|()| None))
                     .await?;
@@ -223,7 +228,15 @@ impl SpoolWriter {
         let Some(file) = self.file.clone() else { return Err(interrupted()) };
         let at = self.written;
         self.written += len;
-        self.writing = Some(spawn_blocking(move || write(&*file, at)));
+        let disk = &self.room.disk;
+        if disk.is_quick() {
+            // A thread on another core would take the data out of this one's cache, and give it
+            // back: that costs several times what the write does.
+            let done = disk.timed(|| write(&*file, at));
+            self.spare = done.map_err(disk::failed)?.or(self.spare.take());
+        } else {
+            self.writing = Some(spawn_blocking(move || write(&*file, at)));
+        }
         Ok(())
     }
 
@@ -325,7 +338,8 @@ impl Spooled {
     pub fn range(&self, range: Range<u64>) -> ByteStream {
         let end = range.end.min(self.len());
         let start = range.start.min(end);
-        let reader = Reader { inner: self.inner.clone(), next: start, end, ahead: None };
+        let reader =
+            Reader { inner: self.inner.clone(), next: start, end, shelf: Shelf::default() };
         let blocks = futures_util::stream::try_unfold(reader, |mut reader| async {
             Ok(reader.block().await?.map(|block| (block, reader)))
         });
@@ -344,8 +358,7 @@ struct Reader {
     inner: Arc<Inner>,
     next: u64,
     end: u64,
-    /// The next block, being read while the last one is used.
-    ahead: Option<JoinHandle<io::Result<Bytes>>>,
+    shelf: Shelf,
 }
 
 impl Reader {
@@ -359,26 +372,26 @@ impl Reader {
                 return Ok(Some(rest).filter(|rest| !rest.is_empty()));
             }
         };
-        let Some(mut reading) = self.ahead.take().or_else(|| self.read(&file)) else {
-            return Ok(None);
-        };
-        let block = (&mut reading).await.unwrap_or_else(|cause| Err(cause.into()));
-        let block = block.map_err(disk::failed)?;
-        self.ahead = self.read(&file);
-        Ok(Some(block))
-    }
-
-    /// Begins to read the next block, if there is one.
-    fn read(&mut self, file: &Arc<dyn Store>) -> Option<JoinHandle<io::Result<Bytes>>> {
-        let left = self.end - self.next;
         // At most `BLOCK`, so it fits.
-        let size = left.min(BLOCK as u64) as usize;
+        let size = (self.end - self.next).min(BLOCK as u64) as usize;
         if size == 0 {
-            return None;
+            return Ok(None);
         }
-        let (file, at) = (file.clone(), self.next);
+        let mut buffer = self.shelf.take(size);
+        let at = self.next;
+        // What was written a moment ago is in memory still, and the system reads ahead: a change
+        // of threads for each block would cost more than the block.
+        if let Ok(read @ 1..) = file.read_now(&mut buffer[..size], at) {
+            self.next += read as u64;
+            return Ok(Some(self.shelf.lend(buffer, read)));
+        }
+        let reading = spawn_blocking(move || {
+            file.read_at(&mut buffer[..size], at)?;
+            Ok(buffer)
+        });
+        let buffer =
+            reading.await.unwrap_or_else(|cause| Err(cause.into())).map_err(disk::failed)?;
         self.next += size as u64;
-        // The file lives as long as this read, its bytes stay counted as long as the reader.
-        Some(spawn_blocking(move || file.read_at(size, at).map(Bytes::from)))
+        Ok(Some(self.shelf.lend(buffer, size)))
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wide::u8x16;
 
 use super::runs::{Instead, SLACK, copy_blocks};
-use super::shelf::Shelf;
+use crate::shelf::Shelf;
 
 /// Decodes base64 (RFC 4648 section 4) that comes in pieces cut anywhere.
 ///

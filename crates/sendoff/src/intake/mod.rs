@@ -9,7 +9,6 @@ mod body;
 mod live;
 mod refusal;
 mod runs;
-mod shelf;
 mod tokenizer;
 
 #[cfg(fuzzing)]

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
@@ -12,29 +14,83 @@ use crate::{Error, Result};
 pub(super) trait Store: Send + Sync {
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
 
-    /// Exactly `size` bytes.
-    fn read_at(&self, size: usize, at: u64) -> io::Result<Vec<u8>>;
+    /// Fills `bytes`.
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()>;
+
+    /// Reads what needs no waiting for the disk, and says how much that was.
+    fn read_now(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
 }
 
-impl Store for File {
+/// A file without a name.
+struct Unnamed(Option<File>);
+
+impl Unnamed {
+    fn file(&self) -> io::Result<&File> {
+        self.0.as_ref().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        // To let go of a gigabyte takes the system a while, for which no answer should wait.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let file = self.0.take();
+            runtime.spawn_blocking(move || drop(file));
+        }
+    }
+}
+
+impl Store for Unnamed {
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        FileExt::write_all_at(self, bytes, at)
+        self.file()?.write_all_at(bytes, at)
     }
 
-    fn read_at(&self, size: usize, at: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; size];
-        self.read_exact_at(&mut bytes, at)?;
-        Ok(bytes)
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        self.file()?.read_exact_at(bytes, at)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_now(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut bytes = [io::IoSliceMut::new(bytes)];
+        Ok(rustix::io::preadv2(self.file()?, &mut bytes, at, rustix::io::ReadWriteFlags::NOWAIT)?)
     }
 }
 
 type Open = fn(&Path) -> io::Result<Arc<dyn Store>>;
+
+/// A write that takes longer waited for the disk: memory takes a batch in a tenth of it.
+const SLOW: Duration = Duration::from_millis(5);
+/// For how long after such a write nobody tries to write without a change of threads.
+const WARY: Duration = Duration::from_secs(10);
 
 /// The folder that unnamed files are made in.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     dir: Option<Arc<Path>>,
     open: Open,
+    pace: Arc<Pace>,
+}
+
+/// Whether writes go to the system's memory, as they mostly do, or wait for the disk.
+#[derive(Debug)]
+struct Pace {
+    began: Instant,
+    /// Milliseconds since then.
+    slow_until: AtomicU64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { began: Instant::now(), slow_until: AtomicU64::new(0) }
+    }
+}
+
+impl Pace {
+    fn millis(&self, more: Duration) -> u64 {
+        u64::try_from((self.began.elapsed() + more).as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Disk {
@@ -43,12 +99,27 @@ impl Disk {
         if let Some(dir) = &dir {
             check(dir)?;
         }
-        Ok(Self { dir: dir.map(Arc::from), open: unnamed })
+        Ok(Self { dir: dir.map(Arc::from), open: unnamed, pace: Arc::default() })
     }
 
     #[cfg(test)]
     pub(super) fn with(dir: &Path, open: Open) -> Self {
-        Self { dir: Some(dir.into()), open }
+        Self { dir: Some(dir.into()), open, pace: Arc::default() }
+    }
+
+    /// Whether a write is as good as a copy in memory.
+    pub(super) fn is_quick(&self) -> bool {
+        self.pace.slow_until.load(Ordering::Relaxed) <= self.pace.millis(Duration::ZERO)
+    }
+
+    /// Writes here and now, and notes whether that was quick.
+    pub(super) fn timed<T>(&self, write: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let done = write();
+        if began.elapsed() > SLOW {
+            self.pace.slow_until.fetch_max(self.pace.millis(WARY), Ordering::Relaxed);
+        }
+        done
     }
 
     /// Makes a file. Blocks.
@@ -91,7 +162,7 @@ fn unnamed(dir: &Path) -> io::Result<Arc<dyn Store>> {
     // With O_EXCL nobody can give the file a name later.
     let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
-        Ok(file) => Ok(Arc::new(File::from(file))),
+        Ok(file) => Ok(Arc::new(Unnamed(Some(file.into())))),
         // What file systems and kernels say that do not know O_TMPFILE; see open(2).
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => unlinked(dir),
         Err(cause) => Err(cause.into()),
@@ -108,7 +179,7 @@ fn unlinked(dir: &Path) -> io::Result<Arc<dyn Store>> {
     let path = dir.join(format!("sendoff-{}", uuid::Uuid::new_v4()));
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     fs::remove_file(&path)?;
-    Ok(Arc::new(file))
+    Ok(Arc::new(Unnamed(Some(file))))
 }
 
 /// The hub's error for what the disk said. The path stands in the cause alone.
@@ -136,7 +207,9 @@ mod tests {
         let dir = super::super::tests::Folder::new();
         let file = unlinked(dir.path()).unwrap();
         file.write_all_at(b"abc", 2).unwrap();
-        assert_eq!(file.read_at(3, 2).unwrap(), b"abc");
+        let mut bytes = [0; 3];
+        file.read_at(&mut bytes, 2).unwrap();
+        assert_eq!(&bytes, b"abc");
         assert_eq!(dir.entries(), 0);
     }
 }

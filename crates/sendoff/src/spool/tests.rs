@@ -259,11 +259,12 @@ impl Store for Small {
         Ok(())
     }
 
-    fn read_at(&self, size: usize, at: u64) -> io::Result<Vec<u8>> {
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         if at >= 300_000 {
             return Err(rustix::io::Errno::IO.into());
         }
-        Ok(self.0.lock().unwrap()[at as usize..][..size].to_vec())
+        bytes.copy_from_slice(&self.0.lock().unwrap()[at as usize..][..bytes.len()]);
+        Ok(())
     }
 }
 
@@ -281,6 +282,37 @@ async fn a_full_disk_is_never_a_shorter_file() {
         assert!(error.message().contains("disk is full"), "{error}");
         assert_eq!((room.memory.used(), room.bytes.used()), (0, 0));
     }
+}
+
+/// A disk whose first write waits.
+struct Slow;
+
+impl Store for Slow {
+    #[allow(clippy::disallowed_methods, reason = "a slow disk does block")]
+    fn write_all_at(&self, _: &[u8], at: u64) -> io::Result<()> {
+        if at == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn only_the_first_write_waits_for_a_slow_disk_where_others_work() {
+    let disk = Disk::with(Path::new("/nowhere"), |_| Ok(Arc::new(Slow)));
+    let room = SpoolRoom::on(disk, SpoolLimits::default());
+    assert!(room.disk.is_quick());
+    let mut writer = room.writer();
+    for _ in 0..8 {
+        writer.write(Bytes::from(pattern(300_000))).await.unwrap();
+    }
+    assert!(!room.disk.is_quick());
+    assert!(writer.writing.is_some(), "the last write is another thread's");
+    writer.finish().await.unwrap();
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use memchr::memchr2;
 use wide::u8x16;
 
 use super::super::runs::{Instead, SLACK, copy_blocks, copy_lines};
-use super::super::shelf::Shelf;
 use super::{Malformed, What};
+use crate::shelf::Shelf;
 
 /// Below it are control characters, which no JSON string may hold as they are.
 const SPACE: u8 = 0x20;

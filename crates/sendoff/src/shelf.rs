@@ -1,4 +1,4 @@
-//! Buffers that come back: one for each step of a delivery, filled again and again.
+//! Buffers that come back: each step of a delivery fills its own again and again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,11 +10,11 @@ use bytes::Bytes;
 /// chunk. What is lent from here comes back when its reader drops it, which is before the next
 /// chunk is made unless the reader keeps it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shelf(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Shelf(Arc<Mutex<Vec<u8>>>);
 
 impl Shelf {
     /// A buffer of at least `len` bytes, which hold anything.
-    pub(super) fn take(&self, len: usize) -> Vec<u8> {
+    pub(crate) fn take(&self, len: usize) -> Vec<u8> {
         let mut buffer =
             std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if buffer.len() < len {
@@ -24,7 +24,7 @@ impl Shelf {
     }
 
     /// The first `len` bytes of `buffer`, which comes back here once they are dropped.
-    pub(super) fn lend(&self, buffer: Vec<u8>, len: usize) -> Bytes {
+    pub(crate) fn lend(&self, buffer: Vec<u8>, len: usize) -> Bytes {
         let len = len.min(buffer.len());
         Bytes::from_owner(Lent { buffer, len, home: self.clone() })
     }
