@@ -3,6 +3,9 @@
 use bytes::Bytes;
 
 use crate::intake::fuzzing::{Reader, compare};
+use crate::rows::{Layout, Rows};
+use crate::spool::{SpoolLimits, SpoolRoom};
+use crate::{ByteStream, Result};
 
 /// A request body, read in chunks whose sizes the first byte chooses, against serde_json.
 ///
@@ -45,6 +48,48 @@ pub fn base64(data: &[u8]) {
     }
     let ours = decoded.filter(|_| reader.finish().is_ok());
     assert_eq!(ours, theirs);
+}
+
+/// Rows of each layout: the same from a document in pieces as from all of it at once, and none
+/// from what serde_json refuses.
+///
+/// # Panics
+/// When they are not.
+pub fn rows(data: &[u8]) {
+    let &[layout, seed, ref document @ ..] = data else { return };
+    let layout = match layout % 3 {
+        0 => Layout::Json,
+        1 => Layout::Csv,
+        _ => Layout::Txt,
+    };
+    let whole = read(layout, vec![Bytes::copy_from_slice(document)]);
+    let cut = read(layout, pieces(document, seed));
+    match (&whole, &cut) {
+        (Ok(whole), Ok(cut)) => assert_eq!(whole, cut),
+        // How far each came may differ, and with it the words.
+        (Err(_), Err(_)) => {}
+        _ => panic!("whole: {whole:?}, cut: {cut:?}"),
+    }
+    if whole.is_ok() && layout == Layout::Json {
+        let text = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
+        serde_json::from_slice::<serde::de::IgnoredAny>(text).expect("rows of what is no JSON");
+    }
+}
+
+/// Each row as JSON.
+fn read(layout: Layout, chunks: Vec<Bytes>) -> Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let room = SpoolRoom::new(SpoolLimits { dir: None, ..SpoolLimits::default() })?;
+    let chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty()).map(Ok);
+    let stream = ByteStream::new(futures_util::stream::iter(chunks.collect::<Vec<_>>()));
+    runtime.block_on(async {
+        let mut rows = Rows::open(layout, stream, &room).await?;
+        let mut read = Vec::new();
+        while let Some(row) = rows.next().await {
+            read.push(serde_json::to_string(&row?).expect("a row is JSON"));
+        }
+        Ok(read)
+    })
 }
 
 /// Sizes from 1 to 64, different from one another.

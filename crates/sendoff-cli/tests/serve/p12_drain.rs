@@ -40,6 +40,37 @@ fn p12_sigterm_answers_every_delivery_and_exits_with_0() {
     assert!(!said.contains("panicked"), "{said}");
 }
 
+/// Whatever the moment: the quick ones may end before the signal, in their grace or after it.
+#[test]
+fn p12_a_hundred_hubs_answer_every_delivery() {
+    const AT_ONCE: usize = 4;
+    let run = |n: usize| {
+        let keep_alive = ("SENDOFF_LIMITS_KEEP_ALIVE", "10 ms");
+        let hub = Hub::start(&[keep_alive, ("SENDOFF_LIMITS_GRACE", "50 ms")]);
+        let quick: Vec<_> = (0..4).map(|m| begin(&hub, &hub.sleep(20 + 10 * m))).collect();
+        let long: Vec<_> = (0..2).map(|_| begin(&hub, &hub.sleep(600_000))).collect();
+        hub.terminate();
+        for (mut wire, can_succeed) in
+            quick.into_iter().map(|wire| (wire, true)).chain(long.into_iter().map(|w| (w, false)))
+        {
+            let answer = wire.receive().unwrap();
+            let succeeded = answer.body.contains("\"success\":true");
+            assert!(can_succeed || !succeeded, "run {n}: {}", answer.body);
+            assert!(succeeded || answer.body.contains("restart"), "run {n}: {}", answer.body);
+            assert_eq!(wire.rest(), "");
+        }
+        let (status, said) = hub.ended();
+        assert_eq!(status.code(), Some(0), "run {n}: {said}");
+        assert!(!said.contains("panicked"), "run {n}: {said}");
+    };
+    std::thread::scope(|scope| {
+        for first in 0..AT_ONCE {
+            let run = &run;
+            scope.spawn(move || (first..100).step_by(AT_ONCE).for_each(run));
+        }
+    });
+}
+
 #[test]
 fn p12_a_second_sigterm_ends_it_at_once() {
     let mut hub =

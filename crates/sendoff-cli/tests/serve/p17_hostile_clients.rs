@@ -186,3 +186,59 @@ fn p17_a_refusal_reaches_a_caller_who_still_sends() {
         assert_eq!(wire.receive().unwrap().status, 403);
     }
 }
+
+/// An HTTP/2 frame.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// `GET / HTTP/2` to `hub`, by the indexes of HPACK's static table (RFC 7541, appendix A).
+const GET: &[u8] = b"\x82\x86\x84\x41\x03hub";
+
+/// Sends all of it, whether the hub reads it or not, and returns when the hub has closed.
+fn overwhelm(hub: &Hub, bytes: &[u8]) {
+    let mut wire = Wire::open(hub.address);
+    std::thread::scope(|scope| {
+        let mut sender = wire.clone();
+        scope.spawn(move || sender.send(bytes));
+        wire.rest();
+    });
+}
+
+#[test]
+fn p17_http_2_streams_reset_at_once_take_neither_memory_nor_the_hub() {
+    let mut hub = Hub::start(&[]);
+    assert_eq!(Wire::open(hub.address).call(HIDDEN).status, 200);
+    let before = hub.peak_memory();
+    // CVE-2023-44487: each request is taken back before it is answered.
+    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    for stream in (1..20_000).step_by(2) {
+        bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, stream, GET));
+        // CANCEL.
+        bytes.extend(frame(RESET, 0, stream, &8_u32.to_be_bytes()));
+    }
+    bytes.extend(frame(GOAWAY, 0, 0, &[0; 8]));
+    overwhelm(&hub, &bytes);
+    // A head without end (RUSTSEC-2024-0332).
+    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    bytes.extend(frame(HEADERS, END_STREAM, 1, GET));
+    // A literal header that is never indexed, with a name of its own.
+    let header = [&b"\x10\x01x\x7f\x81\x7e"[..], &[b'y'; 16_256]].concat();
+    for _ in 0..2_000 {
+        bytes.extend(frame(CONTINUATION, 0, 1, &header));
+    }
+    overwhelm(&hub, &bytes);
+    let growth = hub.peak_memory() - before;
+    assert!(growth < 16 << 20, "{growth} bytes");
+    assert!(hub.is_running());
+    assert_eq!(Wire::open(hub.address).call(HIDDEN).status, 200);
+}

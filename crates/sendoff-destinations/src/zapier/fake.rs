@@ -1,8 +1,11 @@
 //! A stand-in for Zapier's "Catch Hook", whose page is
 //! <https://help.zapier.com/hc/en-us/articles/8496288690317>.
 //!
-//! Written on 24 November 2026 from an earlier reading of that page. The shape of the JSON that
-//! Zapier answers is general knowledge and was not checked against Zapier itself.
+//! Written on 24 November 2026 and checked on the 25th: that page says that a hook always answers
+//! with success and some words for debugging, or with nothing in Silent Mode; what the words are
+//! stands in <https://github.com/zapier/visual-builder/issues/133>, where Zapier's staff explain
+//! them. Zapier documents no refusal in words of its own; 429 at more than 30 requests a second
+//! is at <https://docs.zapier.com/platform/build/operating-constraints>.
 
 use std::sync::Arc;
 
@@ -22,7 +25,7 @@ pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
         answers: [("url", url)].into_iter().collect(),
         thanks: (
             "application/json",
-            r#"{"attempt":"0193-5c1e","id":"0193-5c1e","request_id":"0193-5c1e","status":"success"}"#,
+            r#"{"id":"eeb23846-4a68","request_id":"5f6de14c-5bd5","attempt":"5f6de14c-5bd5","status":"success"}"#,
         ),
         refusal: |status| {
             (
