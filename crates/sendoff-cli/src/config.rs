@@ -18,6 +18,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sendoff::{AnyAction, LoginBy, LookerHosts, Origins, Secret, SpoolLimits, StateKey, Values};
 
+use sendoff_destinations::AwsEnvironment;
+
 use read::Reader;
 use sources::Layers;
 
@@ -80,6 +82,8 @@ pub struct Config {
     pub workbench_base_url: Option<String>,
     /// `workbench.folder`.
     pub workbench_folder: Option<PathBuf>,
+    /// What the environment says of keys for AWS, if `aws.own_keys` is on.
+    pub aws: Option<AwsEnvironment>,
     /// `settings`, by action.
     pub settings: BTreeMap<String, Values>,
     /// `oauth`, by action: the client's id and secret.
@@ -288,6 +292,7 @@ impl Config {
         let workbench_listen = r.word("workbench.listen", loopback);
         let workbench_base_url = r.optional("workbench.base_url", web_url);
         let workbench_folder = r.path("workbench.folder");
+        let own_keys = r.switch("aws.own_keys");
         let settings = settings(r, catalogue);
         let clients = clients(r, catalogue);
         Some(Self {
@@ -316,6 +321,7 @@ impl Config {
             workbench_listen: workbench_listen?,
             workbench_base_url: workbench_base_url?,
             workbench_folder: workbench_folder?,
+            aws: own_keys?.then(|| aws(environment)),
             settings,
             clients: clients?,
             in_force: Vec::new(),
@@ -403,6 +409,27 @@ fn spool_limits(r: &mut Reader, environment: &Environment) -> Option<SpoolLimits
         bytes_per_delivery: bytes_per_delivery?,
         bytes_total: bytes_total?,
     })
+}
+
+/// The names are Amazon's: the platform sets them.
+fn aws(environment: &Environment) -> AwsEnvironment {
+    let text = |name: &str| environment.get(name).map(str::to_owned);
+    let secret = |name: &str| text(name).map(Secret::from);
+    let path = |name: &str| text(name).map(PathBuf::from);
+    AwsEnvironment {
+        access_key_id: secret("AWS_ACCESS_KEY_ID"),
+        secret_access_key: secret("AWS_SECRET_ACCESS_KEY"),
+        session_token: secret("AWS_SESSION_TOKEN"),
+        web_identity_token_file: path("AWS_WEB_IDENTITY_TOKEN_FILE"),
+        role_arn: text("AWS_ROLE_ARN"),
+        container_path: text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+        container_url: text("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+        container_token: secret("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+        container_token_file: path("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+        no_machine: text("AWS_EC2_METADATA_DISABLED")
+            .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        machine_url: text("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+    }
 }
 
 fn settings(r: &mut Reader, catalogue: &Catalogue) -> BTreeMap<String, Values> {

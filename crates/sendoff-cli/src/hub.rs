@@ -11,8 +11,11 @@ pub(crate) const COMMIT: Option<&str> = option_env!("SENDOFF_COMMIT");
 
 /// Every action there is, offered or not.
 pub(crate) fn all_actions() -> Vec<Box<dyn AnyAction>> {
-    let everything =
-        sendoff_destinations::Config { file_root: Some(PathBuf::from("/")), debug: true };
+    let everything = sendoff_destinations::Config {
+        file_root: Some(PathBuf::from("/")),
+        debug: true,
+        ..Default::default()
+    };
     sendoff_destinations::all(&everything)
 }
 
@@ -23,8 +26,11 @@ pub fn catalogue() -> Catalogue {
 
 /// The actions that the configuration offers.
 pub(crate) fn actions(config: &Config) -> Vec<Box<dyn AnyAction>> {
-    let destinations =
-        sendoff_destinations::Config { file_root: config.file_root.clone(), debug: config.debug };
+    let destinations = sendoff_destinations::Config {
+        file_root: config.file_root.clone(),
+        debug: config.debug,
+        aws: config.aws.clone(),
+    };
     let mut actions = sendoff_destinations::all(&destinations);
     actions
         .retain(|action| is_listed(config, action.as_ref()) && has_client(config, action.as_ref()));

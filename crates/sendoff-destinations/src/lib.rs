@@ -33,6 +33,7 @@ use std::sync::Arc;
 use sendoff::AnyAction;
 #[cfg(feature = "fakes")]
 use sendoff::testing::Fake;
+pub use shared::aws::AwsEnvironment;
 
 /// What the operator decides about destinations.
 #[derive(Clone, Debug, Default)]
@@ -41,12 +42,14 @@ pub struct Config {
     pub file_root: Option<PathBuf>,
     /// Offers `debug`, which delivers nothing.
     pub debug: bool,
+    /// Lets the actions for AWS use keys of the hub's own where Looker's admin sets none.
+    pub aws: Option<AwsEnvironment>,
 }
 
 /// Every destination that `config` allows, in the order of their names.
 pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
     let mut actions: Vec<Box<dyn AnyAction>> = vec![
-        Box::new(amazon_s3::AmazonS3),
+        Box::new(amazon_s3::AmazonS3::new(config.aws.clone())),
         Box::new(azure_storage::AzureStorage),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
         Box::new(google_cloud_storage::GoogleCloudStorage::default()),

@@ -47,8 +47,14 @@ fn p12_a_hundred_hubs_answer_every_delivery() {
     let run = |n: usize| {
         let keep_alive = ("SENDOFF_LIMITS_KEEP_ALIVE", "10 ms");
         let hub = Hub::start(&[keep_alive, ("SENDOFF_LIMITS_GRACE", "50 ms")]);
-        let quick: Vec<_> = (0..4).map(|m| begin(&hub, &hub.sleep(20 + 10 * m))).collect();
-        let long: Vec<_> = (0..2).map(|_| begin(&hub, &hub.sleep(600_000))).collect();
+        let begun = |millis| {
+            let mut wire = Wire::open(hub.address);
+            wire.send(hub.sleep(millis));
+            wire.wait_for_head();
+            wire
+        };
+        let quick: Vec<_> = (0..4).map(|m| begun(20 + 10 * m)).collect();
+        let long: Vec<_> = (0..2).map(|_| begun(600_000)).collect();
         hub.terminate();
         for (mut wire, can_succeed) in
             quick.into_iter().map(|wire| (wire, true)).chain(long.into_iter().map(|w| (w, false)))

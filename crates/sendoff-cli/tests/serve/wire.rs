@@ -162,6 +162,13 @@ impl Wire {
         String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned()
     }
 
+    /// Reads until an answer has begun, whole or by a newline.
+    pub(crate) fn wait_for_head(&mut self) {
+        while !self.holds("\r\n\r\n") {
+            assert!(self.fill(), "the hub closed");
+        }
+    }
+
     /// Reads until the answer of a working delivery has begun.
     pub(crate) fn wait_for_newline(&mut self) {
         // The head, the size of the first chunk, and the newline that it holds.

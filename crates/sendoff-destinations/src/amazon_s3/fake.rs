@@ -32,7 +32,7 @@ pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
         ],
         true,
     );
-    (Box::new(AmazonS3), Arc::new(fake))
+    (Box::new(AmazonS3::new(None)), Arc::new(fake))
 }
 
 /// A server of one region that speaks S3.

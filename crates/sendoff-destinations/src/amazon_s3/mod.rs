@@ -3,7 +3,7 @@
 use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
-use crate::shared::aws::{self, Keys, Role};
+use crate::shared::aws::{self, AwsEnvironment, Keys, OwnKeys, Role};
 use crate::shared::file_options::FileOptions;
 use crate::shared::object_store;
 use crate::shared::s3::{self, Endpoint, Order, S3, Vendor};
@@ -12,7 +12,16 @@ use crate::shared::s3::{self, Endpoint, Order, S3, Vendor};
 pub(crate) mod fake;
 
 /// The action; see its spec.
-pub(crate) struct AmazonS3;
+pub(crate) struct AmazonS3 {
+    /// Keys of the hub's own, where the operator lets Looker's admin go without.
+    own_keys: Option<OwnKeys>,
+}
+
+impl AmazonS3 {
+    pub(crate) fn new(environment: Option<AwsEnvironment>) -> Self {
+        Self { own_keys: environment.map(OwnKeys::new) }
+    }
+}
 
 const AMAZON: Vendor = Vendor {
     name: "Amazon S3",
@@ -31,10 +40,10 @@ fn suffix(region: &str) -> &'static str {
 pub(crate) struct Settings {
     /// Your access key for S3.
     #[field(label = "Access Key")]
-    access_key_id: Secret,
+    access_key_id: Option<Secret>,
     /// Your secret key for S3.
     #[field(label = "Secret Key")]
-    secret_access_key: Secret,
+    secret_access_key: Option<Secret>,
     /// S3 Region e.g. us-east-1, us-west-1, ap-south-1 from
     /// http://docs.aws.amazon.com/general/latest/gr/rande.html#s3_region.
     region: String,
@@ -134,7 +143,7 @@ impl Action for AmazonS3 {
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        let found = cx.remember("buckets", async { client(cx).await?.buckets().await }).await;
+        let found = cx.remember("buckets", async { self.client(cx).await?.buckets().await }).await;
         let preferred = cx.settings.default_bucket.as_deref();
         let (field, find) = (&mut form.bucket, &mut form.find_bucket);
         object_store::offer(field, find, found, preferred, &AMAZON.kind())
@@ -149,7 +158,7 @@ impl Action for AmazonS3 {
         let path = form.file.target(cx, &data)?;
         let headers = form.headers(data.media_type());
         let data = data.open().await?;
-        let s3 = client(cx).await?;
+        let s3 = self.client(cx).await?;
         let order = Order {
             bucket: &form.bucket,
             path,
@@ -181,27 +190,46 @@ fn name_of<C: Choice + PartialEq>(chosen: Option<C>) -> Option<&'static str> {
     chosen.and_then(|chosen| all.into_iter().find(|(each, ..)| *each == chosen).map(|each| each.1))
 }
 
-async fn client(cx: &Context<Settings>) -> Result<S3> {
-    let settings = &cx.settings;
-    let region = aws::region(&settings.region)?;
-    let endpoint = Endpoint::parse(settings.endpoint.as_deref(), settings.force_path_style)?;
-    let keys = Keys {
-        id: settings.access_key_id.clone(),
-        secret: settings.secret_access_key.clone(),
-        token: settings.session_token.clone(),
-    };
-    let keys = match &settings.role_arn {
-        None => keys,
-        Some(arn) => {
-            let amazon = format!("sts.{region}.{}", suffix(&region));
-            // Other servers offer roles at the same address, as MinIO does.
-            let at = match &endpoint {
-                Endpoint::Vendor => ("https", amazon.as_str()),
-                Endpoint::Other { scheme, host, .. } => (scheme.as_str(), host.as_str()),
-            };
-            let external_id = settings.external_id.as_deref();
-            aws::assume(cx.http(), &keys, &region, Role { arn, external_id, endpoint: at }).await?
+impl AmazonS3 {
+    async fn client(&self, cx: &Context<Settings>) -> Result<S3> {
+        let settings = &cx.settings;
+        let region = aws::region(&settings.region)?;
+        let endpoint = Endpoint::parse(settings.endpoint.as_deref(), settings.force_path_style)?;
+        let sts = format!("sts.{region}.{}", suffix(&region));
+        let keys = self.keys(cx, &endpoint, &sts).await?;
+        let keys = match &settings.role_arn {
+            None => keys,
+            Some(arn) => {
+                // Other servers offer roles at the same address, as MinIO does.
+                let at = match &endpoint {
+                    Endpoint::Vendor => ("https", sts.as_str()),
+                    Endpoint::Other { scheme, host, .. } => (scheme.as_str(), host.as_str()),
+                };
+                let external_id = settings.external_id.as_deref();
+                let role = Role { arn, external_id, endpoint: at };
+                aws::assume(cx.http(), &keys, &region, role).await?
+            }
+        };
+        Ok(S3::new(cx, &AMAZON, keys, region, endpoint))
+    }
+
+    async fn keys(&self, cx: &Context<Settings>, endpoint: &Endpoint, sts: &str) -> Result<Keys> {
+        let settings = &cx.settings;
+        let missing = |field, what| {
+            Err(Error::settings(format!("The {what} of Amazon S3 is missing.")).field(field))
+        };
+        match (&settings.access_key_id, &settings.secret_access_key, &self.own_keys) {
+            (Some(id), Some(secret), _) => Ok(Keys {
+                id: id.clone(),
+                secret: secret.clone(),
+                token: settings.session_token.clone(),
+            }),
+            // The hub's keys sign nothing for a server that an admin named.
+            (None, None, Some(own)) if matches!(endpoint, Endpoint::Vendor) => {
+                own.get(cx.http(), sts).await
+            }
+            (None, ..) => missing("access_key_id", "access key"),
+            (_, None, _) => missing("secret_access_key", "secret key"),
         }
-    };
-    Ok(S3::new(cx, &AMAZON, keys, region, endpoint))
+    }
 }

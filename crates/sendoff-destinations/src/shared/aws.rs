@@ -11,6 +11,14 @@ use sha2::{Digest, Sha256};
 
 use super::xml;
 
+mod own_keys;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the test plays the machine's metadata service")]
+mod own_keys_tests;
+
+pub use own_keys::AwsEnvironment;
+pub(crate) use own_keys::OwnKeys;
+
 /// What a signature's text keeps as it is; everything else is percent-encoded.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');

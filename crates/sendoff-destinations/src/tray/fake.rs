@@ -1,8 +1,9 @@
 //! A stand-in for Tray's webhook trigger, whose page is
 //! <https://docs.tray.ai/connectors/trigger/webhook-trigger>.
 //!
-//! Written on 24 November 2026 from an earlier reading of that page. That the answer's body is
-//! empty is general knowledge and was not checked against Tray itself.
+//! Written on 24 November 2026 and checked on the 25th. Tray documents no body for the trigger's own
+//! answer, so nothing in it is relied on; a workflow that awaits and responds may answer with any
+//! status and up to 1 MB (<https://docs.tray.ai/connectors/core/trigger-event-reply>).
 
 use std::sync::Arc;
 

@@ -44,8 +44,9 @@ pub(crate) struct Form {
 /// The reference hub's rule.
 const HOSTS: &[&str] = &["*.trayapp.io", "trayapp.io"];
 
-/// Tray states no limit; this is small enough for any gateway on the way.
-const LARGEST: usize = 5_000_000;
+/// A webhook may bring 1 MB.
+/// <https://tray.io/documentation/platform/connectors/webhook-trigger/>
+const LARGEST: usize = 1_000_000;
 
 /// Longer than a workflow that answers by itself usually takes, shorter than Looker's patience.
 const WORKFLOW: Duration = Duration::from_secs(600);

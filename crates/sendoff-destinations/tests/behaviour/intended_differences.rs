@@ -7,6 +7,16 @@ use sendoff::testing::suite::Difference;
 /// Every intended difference.
 pub const ALL: &[Difference] = &[
     Difference {
+        action: "amazon_s3",
+        pointer: "/params/0/required",
+        reason: "A hub on AWS may have keys of its own; without them both keys are demanded.",
+    },
+    Difference {
+        action: "amazon_s3",
+        pointer: "/params/1/required",
+        reason: "A hub on AWS may have keys of its own; without them both keys are demanded.",
+    },
+    Difference {
         action: "azure_storage",
         pointer: "/params/1/required",
         reason: "A SAS token or an Entra application may stand in place of the account's key.",

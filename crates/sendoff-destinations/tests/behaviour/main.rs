@@ -69,7 +69,8 @@ fn fail_unless(sound: bool, words: String) -> Verdict {
 }
 
 fn same_as_offered(with_fakes: &BTreeSet<&str>) -> Verdict {
-    let config = Config { file_root: Some(PathBuf::from("/srv")), debug: true };
+    let config =
+        Config { file_root: Some(PathBuf::from("/srv")), debug: true, ..Config::default() };
     let offered: BTreeSet<&str> = all(&config).iter().map(|action| action.spec().name).collect();
     let bare: Vec<_> = offered.symmetric_difference(with_fakes).collect();
     fail_unless(bare.is_empty(), format!("only in all() or only in fakes(): {bare:?}"))

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, Outgoing, Sending, Sent};
+use super::connector::Connector;
 use super::dial::DialError;
 use super::guard::Target;
 use super::peer::{Fault, Peer};
@@ -57,6 +59,7 @@ impl Until {
 /// What one attempt runs under.
 pub(super) struct Attempt<'a> {
     pub(super) egress: &'a Inner,
+    pub(super) client: &'a Client<Connector, Outgoing>,
     pub(super) peer: &'a Peer,
     pub(super) stop: &'a Stop,
     pub(super) until: Option<Until>,
@@ -115,7 +118,7 @@ impl Attempt<'_> {
         let fault = tokio::select! {
             biased;
             reason = self.stop.stopped() => Fault::last(reason.error()),
-            answer = self.egress.client.request(request) => match answer {
+            answer = self.client.request(request) => match answer {
                 Ok(response) if header_bytes(response.headers()) > HEADERS_AT_MOST => {
                     Fault::last(self.no_http())
                 }

@@ -26,6 +26,9 @@ use super::guard::Reach;
 pub(super) struct Connector {
     pub(super) dialer: Arc<Dialer>,
     pub(super) tls: TlsConnector,
+    /// The addresses are the operator's own. Such connections have a pool of their own, so that
+    /// none of them is there for an address that somebody else gave.
+    pub(super) operators: bool,
 }
 
 impl tower_service::Service<Uri> for Connector {
@@ -38,21 +41,27 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self { dialer, tls } = self.clone();
+        let Self { dialer, tls, operators } = self.clone();
         Box::pin(async move {
-            let wire = dialer.in_time(open(&dialer, &tls, &uri)).await?;
+            let wire = dialer.in_time(open(&dialer, &tls, &uri, operators)).await?;
             Ok(TokioIo::new(wire))
         })
     }
 }
 
-async fn open(dialer: &Dialer, tls: &TlsConnector, uri: &Uri) -> Result<Wire, DialError> {
+async fn open(
+    dialer: &Dialer,
+    tls: &TlsConnector,
+    uri: &Uri,
+    operators: bool,
+) -> Result<Wire, DialError> {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let scheme = if secure { "https" } else { "http" };
     let (host, port, secure, reach) = match dialer.origins.target(scheme, host, port) {
         Some(to) => (to.host.as_str(), to.port, to.scheme == "https", Reach::Operator),
+        None if operators => (host, port, secure, Reach::Operator),
         None if secure => (host, port, true, Reach::PublicOrAllowed),
         None => (host, port, false, Reach::AllowedOnly),
     };

@@ -34,7 +34,9 @@ impl Egress {
         let idle = self.inner.idle_timeout;
         // Looker runs the query only now, and answers when its first rows are there.
         let wait = wait.max(idle);
-        let attempt = Attempt { egress: &self.inner, peer: &peer, stop, until: None, idle: wait };
+        let client = &self.inner.client;
+        let attempt =
+            Attempt { egress: &self.inner, client, peer: &peer, stop, until: None, idle: wait };
         let answer = Box::pin(attempt.run(&Method::GET, &target, HeaderMap::new(), Body::Empty))
             .await
             .map_err(|failure| failure.error)?;

@@ -122,6 +122,8 @@ pub struct Egress {
 
 struct Inner {
     client: Client<Connector, body::Outgoing>,
+    /// For addresses of the operator's own.
+    operators: Client<Connector, body::Outgoing>,
     dialer: Arc<Dialer>,
     /// For protocols other than HTTP: it offers none to the other side.
     tls: TlsConnector,
@@ -164,19 +166,26 @@ impl Egress {
         let http = tls::config(config.extra_ca_pem.as_deref())?;
         let mut other = (*http).clone();
         other.alpn_protocols.clear();
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEEP_IDLE_CONNECTION)
-            .http1_max_buf_size(HEADERS_AT_MOST)
-            .http2_max_header_list_size(HEADERS_AT_MOST as u32)
-            .http2_adaptive_window(true)
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .http2_keep_alive_timeout(Duration::from_secs(20))
-            .build(Connector { dialer: Arc::clone(&dialer), tls: http.into() });
+        let client = |operators| {
+            Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(KEEP_IDLE_CONNECTION)
+                .http1_max_buf_size(HEADERS_AT_MOST)
+                .http2_max_header_list_size(HEADERS_AT_MOST as u32)
+                .http2_adaptive_window(true)
+                .http2_keep_alive_interval(Duration::from_secs(20))
+                .http2_keep_alive_timeout(Duration::from_secs(20))
+                .build(Connector {
+                    dialer: Arc::clone(&dialer),
+                    tls: Arc::clone(&http).into(),
+                    operators,
+                })
+        };
         Ok(Self {
             inner: Arc::new(Inner {
-                client,
+                operators: client(true),
+                client: client(false),
                 dialer,
                 tls: Arc::new(other).into(),
                 budgets: Budgets::default(),
@@ -206,7 +215,13 @@ impl Egress {
     pub fn http(&self, scope: Scope) -> Http {
         let peer = Peer::vendor(scope.vendor.clone(), scope.redact.clone(), scope.oauth);
         let delivery = Arc::new(Delivery { egress: self.clone(), peer, scope });
-        Http { stop: delivery.scope.stop.clone(), delivery, until: None, paced: None }
+        Http {
+            stop: delivery.scope.stop.clone(),
+            delivery,
+            until: None,
+            paced: None,
+            operators: false,
+        }
     }
 }
 
@@ -258,6 +273,7 @@ pub struct Http {
     stop: Stop,
     until: Option<Until>,
     paced: Option<Paced>,
+    operators: bool,
 }
 
 /// What requests of one batch keep to.
@@ -340,6 +356,13 @@ impl Http {
     /// The signal that ends this door's calls.
     pub(crate) fn stop(&self) -> &Stop {
         &self.stop
+    }
+
+    /// A door to an address that the operator's own configuration names, such as the metadata
+    /// service of the machine: the address guard lets it pass. Never for a URL in which a form, a
+    /// setting that Looker sends or somebody's answer has a part.
+    pub fn for_operators_address(&self) -> Self {
+        Self { operators: true, ..self.clone() }
     }
 
     /// A key that is the same whenever Looker sends the same delivery again: for vendors that
@@ -425,6 +448,7 @@ impl Http {
         let inner = &*self.delivery.egress.inner;
         Attempt {
             egress: inner,
+            client: if self.operators { &inner.operators } else { &inner.client },
             peer,
             stop: &self.stop,
             until: self.until,

@@ -32,7 +32,9 @@ impl Egress {
             [(CONTENT_TYPE, HeaderValue::from_static("application/json"))].into_iter().collect();
         let (stop, idle) = (Stop::new(), self.inner.idle_timeout);
         let until = Some(Until::from_now(WITHIN));
-        let attempt = Attempt { egress: &self.inner, peer: &peer, stop: &stop, until, idle };
+        let client = &self.inner.client;
+        let attempt =
+            Attempt { egress: &self.inner, client, peer: &peer, stop: &stop, until, idle };
         let body = state.to_string().into();
         let answer = match Box::pin(attempt.run(&Method::POST, &target, headers, body)).await {
             Ok(answer) => answer,
