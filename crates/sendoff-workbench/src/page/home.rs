@@ -19,6 +19,8 @@ use crate::verdict::Severity;
 /// The right panel.
 #[derive(Default, Serialize)]
 struct ActionView {
+    /// What is wrong, in short; and why.
+    problem: &'static str,
     error: Option<String>,
     hint: &'static str,
     total: usize,
@@ -194,6 +196,7 @@ impl Page {
     ) -> ActionView {
         let mut view = ActionView { error: self.hub().error, ..ActionView::default() };
         if view.error.is_some() {
+            view.problem = "The hub's list cannot be used.";
             view.hint = "Is it running, is this its list URL, and is the token one of its own?";
             return view;
         }
@@ -201,7 +204,8 @@ impl Page {
         let actions = actions.into_iter().filter(|action| action.id.hub == self.0.setup.hub);
         if !name.is_empty() {
             let Some(action) = actions.into_iter().find(|action| action.id.name == name) else {
-                view.error = Some(format!("The hub offers no action “{name}”."));
+                view.problem = "There is no such action.";
+                view.error = Some(format!("The hub offers no “{name}”."));
                 return view;
             };
             view.card = Some(Card::of(&action.definition, chosen));

@@ -120,7 +120,10 @@ pub(super) async fn held(vendors: &dyn Vendors, run: &RunView) -> Option<Held> {
 /// "Send now".
 pub(super) async fn send(State(page): State<Page>, Posted(form): Posted<Pairs>) -> Response {
     let action = form.get("action").cloned().unwrap_or_default();
-    page.remember(&action, form.clone());
+    // What goes wrong on purpose goes wrong once.
+    let mut kept = form.clone();
+    kept.retain(|name, _| !["fault", "fault_text", "vendor_fault"].contains(&name.as_str()));
+    page.remember(&action, kept);
     let order = match page.order(&form).await {
         Ok(order) => order,
         Err(why) => return page.refuse(&why),

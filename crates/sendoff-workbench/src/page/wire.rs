@@ -248,21 +248,13 @@ pub(super) async fn list(State(page): State<Page>, Query(query): Query<Pairs>) -
     )
 }
 
-/// One exchange, and how to do it again.
+/// One exchange, and what Looker does with it.
 pub(super) async fn one(State(page): State<Page>, Path(id): Path<ExchangeId>) -> Response {
     let Some(entry) = page.instance().journal().get(id) else {
         return page.refuse(&format!("The exchange {id} is not kept any more."));
     };
     let exchange = ExchangeView::of(&entry);
-    let copies = copies(&page, &entry);
-    page.draw(
-        "exchange_page.html",
-        "/wire",
-        minijinja::context! {
-            exchange => shown(exchange),
-            copies => shown(copies),
-        },
-    )
+    page.draw("exchange_page.html", "/wire", minijinja::context! { exchange => shown(exchange) })
 }
 
 /// One side's body, as much of it as is kept.
@@ -302,18 +294,6 @@ pub(super) async fn body(
         }
     });
     (headers, Body::from_stream(chunks)).into_response()
-}
-
-/// One way to do an exchange again.
-#[derive(Serialize)]
-struct Copy {
-    name: &'static str,
-    about: &'static str,
-    text: String,
-}
-
-fn copies(_page: &Page, _entry: &Entry) -> Vec<Copy> {
-    Vec::new()
 }
 
 /// Everything that is kept, a line each.
