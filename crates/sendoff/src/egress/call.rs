@@ -380,9 +380,11 @@ impl Call {
     }
 
     /// Whether the vendor asks all of a paced delivery to hold on: 429 is its word that it took
-    /// nothing, so that any request may be sent again.
+    /// nothing, so that any request may be sent again that does not forbid it.
     fn was_held(&self, answer: &Answer) -> bool {
-        self.http.paced.is_some() && answer.response.status() == StatusCode::TOO_MANY_REQUESTS
+        self.http.paced.is_some()
+            && self.repeats != Repeats::Never
+            && answer.response.status() == StatusCode::TOO_MANY_REQUESTS
     }
 
     /// How long all hold on, and that they do.

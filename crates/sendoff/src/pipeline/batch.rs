@@ -65,7 +65,8 @@ pub struct BatchRow<'a> {
 
 impl Batch {
     /// The door to the vendor. Its requests are sent again after 429, since that is the vendor's
-    /// word that it took nothing; the time to wait holds the whole pipeline. What else is repeated
+    /// word that it took nothing, unless the call is `once`; the time to wait holds the whole
+    /// pipeline. What else is repeated
     /// the call says itself, as everywhere.
     pub fn http(&self) -> &Http {
         &self.http

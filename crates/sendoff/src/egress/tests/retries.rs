@@ -93,6 +93,43 @@ async fn a_post_that_was_refused_until_later_goes_out_then() {
 }
 
 #[tokio::test]
+async fn a_paced_request_that_is_told_to_wait_holds_all_that_share_its_pace() {
+    let bare = "HTTP/1.1 429 x\r\nContent-Length: 0\r\n\r\n";
+    let pace = |rest| Arc::new(Pace::new(Rate::Unlimited, rest, Duration::from_secs(1)));
+    let vendor = Vendor::answering(Box::leak(Box::new([bare, OK]))).await;
+    let shared = pace(Duration::from_millis(300));
+    let before = Instant::now();
+    let http = vendor.http().paced(&shared, 1);
+    let call = async {
+        // A POST that nobody promised to be repeatable, and no time to wait in the answer.
+        let reply = http.post(URL).body("data").send().await.expect("an answer");
+        assert_eq!((reply.status().as_u16(), vendor.connections()), (200, 2));
+    };
+    let other = async {
+        while vendor.connections() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // The pause comes with the answer; until then nobody is held.
+        while before.elapsed() < Duration::from_millis(300) {
+            shared.admit(1).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(call, other);
+    assert!(before.elapsed() >= Duration::from_millis(300));
+
+    let vendor = Vendor::answering(Box::leak(Box::new([bare, OK]))).await;
+    let http = vendor.http().paced(&pace(Duration::ZERO), 1);
+    let reply = http.post(URL).body("data").once().send().await.expect("an answer");
+    assert_eq!((reply.status().as_u16(), vendor.connections()), (429, 1), "once is once");
+
+    let vendor = Vendor::answering(Box::leak(Box::new([bare]))).await;
+    let http = vendor.http().paced(&pace(Duration::ZERO), 1);
+    let reply = http.post(URL).body("data").send().await.expect("an answer");
+    assert_eq!((reply.status().as_u16(), vendor.connections()), (429, 11), "not for ever");
+}
+
+#[tokio::test]
 async fn a_wait_that_is_too_long_is_reported_at_once() {
     let hour = "HTTP/1.1 429 x\r\nRetry-After: 3600\r\nContent-Length: 4\r\n\r\nslow";
     let minute = "HTTP/1.1 503 x\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";

@@ -24,6 +24,8 @@ mod login_tests;
 mod memory;
 mod refuse;
 mod rows;
+#[cfg(test)]
+mod rows_tests;
 mod secrets;
 mod sides;
 #[cfg(test)]

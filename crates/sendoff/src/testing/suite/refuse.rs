@@ -75,8 +75,8 @@ fn retried_rightly(lab: &Lab, status: u16) -> Verdict {
     if status == 500 && lab.spec.repeatable == Repeatable::Parts {
         return ensure(asked > 1, || format!("{first} was not tried again"));
     }
-    // A refused batch of rows may come again in halves, and the vendor's book tells doubles.
-    let last = matches!(status, 403 | 404 | 429) || (status == 400 && !rows);
+    // Several batches of rows may be on their way, or halves of one; the vendor's book tells doubles.
+    let last = matches!(status, 400 | 403 | 404 | 429) && !rows;
     ensure(!last || asked <= 1, || format!("{first} was tried {asked} times"))
 }
 
