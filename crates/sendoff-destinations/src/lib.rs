@@ -7,6 +7,7 @@ mod amazon_s3;
 mod azure_storage;
 mod debug;
 mod digitalocean_object_storage;
+mod dropbox;
 mod file;
 mod google_cloud_storage;
 mod google_drive;
@@ -52,6 +53,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(amazon_s3::AmazonS3::new(config.aws.clone())),
         Box::new(azure_storage::AzureStorage),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
+        Box::new(dropbox::Dropbox),
         Box::new(google_cloud_storage::GoogleCloudStorage::default()),
         Box::new(google_drive::GoogleDrive::default()),
         Box::new(jira_create_issue::Jira),
@@ -91,6 +93,7 @@ pub fn fakes() -> Vec<MakeFake> {
         azure_storage::fake::fake,
         debug::fake,
         digitalocean_object_storage::fake::fake,
+        dropbox::fake::fake,
         file::fake,
         google_cloud_storage::fake::fake,
         google_drive::fake::fake,
@@ -145,6 +148,7 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("azure_storage", include_str!("azure_storage/setup.md")),
         ("debug", include_str!("debug/setup.md")),
         ("digitalocean_object_storage", include_str!("digitalocean_object_storage/setup.md")),
+        ("dropbox", include_str!("dropbox/setup.md")),
         ("file", include_str!("file/setup.md")),
         ("google_cloud_storage", include_str!("google_cloud_storage/setup.md")),
         ("google_drive", include_str!("google_drive/setup.md")),

@@ -25,7 +25,7 @@ pub(crate) struct Facts {
     pub(super) format: Option<&'static str>,
     pub(super) extension: Option<String>,
     /// The delivery's time in the query's time zone, or in UTC.
-    pub(super) now: Zoned,
+    pub(crate) now: Zoned,
     pub(super) uuid: Uuid,
 }
 

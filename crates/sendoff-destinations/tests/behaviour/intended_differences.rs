@@ -58,6 +58,11 @@ pub const ALL: &[Difference] = &[
         reason: "A service account's whole key file may stand in place of the three.",
     },
     Difference {
+        action: "dropbox",
+        pointer: "/supported_download_settings",
+        reason: "It streams, so that a result of any size can be sent.",
+    },
+    Difference {
         action: "sftp",
         pointer: "/supported_action_types",
         reason: "A rendered dashboard is a file like any other.",
