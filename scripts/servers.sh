@@ -20,7 +20,7 @@ servers_install() {
   fi
   if [ ! -x "$SERVERS/moto/bin/moto_server" ]; then
     python3 -m venv "$SERVERS/moto"
-    "$SERVERS/moto/bin/pip" install -q --disable-pip-version-check "moto[server,s3]==$MOTO_VERSION"
+    "$SERVERS/moto/bin/pip" install -q --disable-pip-version-check "moto[server,s3,ec2]==$MOTO_VERSION"
   fi
   if [ ! -x "$SERVERS/aiosmtpd/bin/python" ]; then
     python3 -m venv "$SERVERS/aiosmtpd"

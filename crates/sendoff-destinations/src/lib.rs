@@ -3,14 +3,19 @@
 //! A folder holds the action (`mod.rs`), a stand-in for its vendor (`fake.rs`), its icon and what
 //! an admin has to do (`setup.md`). What several share lies in `shared`, by dialect.
 
+mod airtable;
 mod amazon_s3;
+mod aws_ec2_stop_instance;
 mod azure_storage;
 mod debug;
+mod digitalocean_droplet;
 mod digitalocean_object_storage;
 mod dropbox;
 mod file;
 mod google_cloud_storage;
 mod google_drive;
+mod hubspot_companies;
+mod hubspot_contacts;
 mod jira_create_issue;
 mod segment_event;
 mod segment_group;
@@ -24,6 +29,8 @@ mod slack_app;
 mod smtp_email;
 mod teams_incomingwebhook;
 mod tray;
+mod twilio;
+mod twilio_message;
 mod webhook;
 mod zapier;
 
@@ -50,12 +57,18 @@ pub struct Config {
 /// Every destination that `config` allows, in the order of their names.
 pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
     let mut actions: Vec<Box<dyn AnyAction>> = vec![
+        Box::new(airtable::Airtable),
+        Box::new(amazon_s3::AmazonS3),
         Box::new(amazon_s3::AmazonS3::new(config.aws.clone())),
+        Box::new(aws_ec2_stop_instance::StopInstance),
         Box::new(azure_storage::AzureStorage),
+        Box::new(digitalocean_droplet::Droplet),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
         Box::new(dropbox::Dropbox),
         Box::new(google_cloud_storage::GoogleCloudStorage::default()),
         Box::new(google_drive::GoogleDrive::default()),
+        Box::new(hubspot_companies::HubspotCompanies),
+        Box::new(hubspot_contacts::HubspotContacts),
         Box::new(jira_create_issue::Jira),
         Box::new(segment_event::SegmentEvent),
         Box::new(segment_group::SegmentGroup),
@@ -68,6 +81,8 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(slack_app::SlackApp),
         Box::new(teams_incomingwebhook::Teams),
         Box::new(tray::Tray),
+        Box::new(twilio::Twilio),
+        Box::new(twilio_message::TwilioMessage),
         Box::new(webhook::Webhook),
         Box::new(zapier::Zapier),
     ];
@@ -89,14 +104,19 @@ pub type MakeFake = fn() -> (Box<dyn AnyAction>, Arc<dyn Fake>);
 #[cfg(feature = "fakes")]
 pub fn fakes() -> Vec<MakeFake> {
     vec![
+        airtable::fake::fake,
         amazon_s3::fake::fake,
+        aws_ec2_stop_instance::fake::fake,
         azure_storage::fake::fake,
         debug::fake,
+        digitalocean_droplet::fake,
         digitalocean_object_storage::fake::fake,
         dropbox::fake::fake,
         file::fake,
         google_cloud_storage::fake::fake,
         google_drive::fake::fake,
+        hubspot_companies::fake,
+        hubspot_contacts::fake,
         jira_create_issue::fake,
         segment_event::fake,
         segment_group::fake,
@@ -109,6 +129,8 @@ pub fn fakes() -> Vec<MakeFake> {
         slack_app::fake,
         teams_incomingwebhook::fake,
         tray::fake,
+        twilio::fake,
+        twilio_message::fake,
         webhook::fake,
         zapier::fake,
     ]
@@ -129,6 +151,11 @@ pub struct Difference {
 /// The differences of each destination, by its name. The docs make a table of them.
 pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
     vec![
+        ("airtable", airtable::DIFFERENCES),
+        ("aws_ec2_stop_instance", aws_ec2_stop_instance::DIFFERENCES),
+        ("digitalocean_droplet", digitalocean_droplet::DIFFERENCES),
+        ("hubspot_companies", shared::hubspot::DIFFERENCES),
+        ("hubspot_contacts", shared::hubspot::DIFFERENCES),
         ("jira_create_issue", jira_create_issue::DIFFERENCES),
         ("segment_event", shared::segment::DIFFERENCES),
         ("segment_event", shared::segment::OF_USERS),
@@ -138,20 +165,28 @@ pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
         ("segment_track", shared::segment::OF_USERS),
         ("sendgrid", sendgrid::DIFFERENCES),
         ("teams_incomingwebhook", teams_incomingwebhook::DIFFERENCES),
+        ("twilio", shared::twilio::DIFFERENCES),
+        ("twilio_message", shared::twilio::DIFFERENCES),
+        ("twilio_message", twilio_message::DIFFERENCES),
     ]
 }
 
 /// What an admin has to do for each destination: name and text in Markdown.
 pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
     &[
+        ("airtable", include_str!("airtable/setup.md")),
         ("amazon_s3", include_str!("amazon_s3/setup.md")),
+        ("aws_ec2_stop_instance", include_str!("aws_ec2_stop_instance/setup.md")),
         ("azure_storage", include_str!("azure_storage/setup.md")),
         ("debug", include_str!("debug/setup.md")),
+        ("digitalocean_droplet", include_str!("digitalocean_droplet/setup.md")),
         ("digitalocean_object_storage", include_str!("digitalocean_object_storage/setup.md")),
         ("dropbox", include_str!("dropbox/setup.md")),
         ("file", include_str!("file/setup.md")),
         ("google_cloud_storage", include_str!("google_cloud_storage/setup.md")),
         ("google_drive", include_str!("google_drive/setup.md")),
+        ("hubspot_companies", include_str!("hubspot_companies/setup.md")),
+        ("hubspot_contacts", include_str!("hubspot_contacts/setup.md")),
         ("jira_create_issue", include_str!("jira_create_issue/setup.md")),
         ("segment_event", include_str!("segment_event/setup.md")),
         ("segment_group", include_str!("segment_group/setup.md")),
@@ -164,6 +199,8 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("slack_app", include_str!("slack_app/setup.md")),
         ("teams_incomingwebhook", include_str!("teams_incomingwebhook/setup.md")),
         ("tray", include_str!("tray/setup.md")),
+        ("twilio", include_str!("twilio/setup.md")),
+        ("twilio_message", include_str!("twilio_message/setup.md")),
         ("webhook", include_str!("webhook/setup.md")),
         ("zapier", include_str!("zapier/setup.md")),
     ]

@@ -15,7 +15,7 @@ use sendoff::testing::{Fake, Object};
 use sendoff::{AnyAction, ByteStream, Values};
 
 use super::AmazonS3;
-use crate::shared::aws::{self, Keys};
+use crate::shared::aws_signed::{Arrived, Caller};
 use crate::shared::in_order::{self, InOrder};
 use crate::shared::xml;
 
@@ -128,56 +128,21 @@ impl FakeS3 {
 
     /// Recomputes the signature from what arrived.
     fn check_signature(&self, asked: &Asked, headers: &HeaderMap) -> Result<(), Response<Bytes>> {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let malformed = |what: &str| refusal(400, "AuthorizationHeaderMalformed", what);
-        let given =
-            header("authorization").ok_or_else(|| refusal(403, "AccessDenied", "Access Denied"))?;
-        let id = self.setting("access_key_id");
-        if !given.contains(&format!("Credential={id}/")) {
-            return Err(refusal(403, "InvalidAccessKeyId", "The key does not exist."));
-        }
-        let signed = given
-            .split_once("SignedHeaders=")
-            .and_then(|(_, rest)| rest.split(',').next())
-            .ok_or_else(|| malformed("No SignedHeaders."))?;
-        let signed: Vec<_> = signed.split(';').collect();
-        let must = headers
-            .keys()
-            .map(|name| name.as_str())
-            .filter(|name| name.starts_with("x-amz-") || matches!(*name, "host" | "content-type"));
-        for name in must {
-            if !signed.contains(&name) {
-                return Err(malformed(&format!("{name} is not signed.")));
-            }
-        }
-        let time = header("x-amz-date").ok_or_else(|| malformed("No date."))?;
-        let now = Timestamp::now();
-        let then = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time)
-            .and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC))
-            .map_err(|_| malformed("The date is none."))?;
-        if now.duration_since(then.timestamp()).abs() > jiff::SignedDuration::from_mins(15) {
-            return Err(refusal(403, "RequestTimeTooSkewed", "The difference is too large."));
-        }
-        let request = aws::Request {
-            method: asked.method.clone(),
-            scheme: "https",
-            host: header("host").unwrap_or_default(),
-            path: &asked.path,
-            query: asked.query.iter().map(|(name, value)| (name.as_str(), value.clone())).collect(),
-            headers: signed
-                .iter()
-                .filter(|name| **name != "host")
-                .map(|name| (*name, header(name).unwrap_or_default().to_owned()))
-                .collect(),
-            body_hash: asked.body_hash.clone(),
+        let caller = Caller {
+            id: self.setting("access_key_id"),
+            secret: self.setting("secret_access_key"),
+            region: self.region,
+            service: "s3",
         };
-        let keys =
-            Keys { id: id.into(), secret: self.setting("secret_access_key").into(), token: None };
-        if request.authorization(&keys, self.region, "s3", time) == given {
-            Ok(())
-        } else {
-            Err(refusal(403, "SignatureDoesNotMatch", "The signature does not match."))
-        }
+        let arrived = Arrived {
+            method: &asked.method,
+            path: &asked.path,
+            query: &asked.query,
+            headers,
+            body_hash: &asked.body_hash,
+        };
+        let checked = caller.check(&arrived);
+        checked.map_err(|(status, code, message)| refusal(status, code, &message))
     }
 
     fn head(&self, name: &str) -> Answer {

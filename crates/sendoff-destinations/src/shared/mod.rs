@@ -1,12 +1,15 @@
 //! What several destinations have in common, by dialect.
 
 pub(crate) mod aws;
+#[cfg(feature = "fakes")]
+pub(crate) mod aws_signed;
 pub(crate) mod azure;
 pub(crate) mod excerpt;
 pub(crate) mod file_options;
 pub(crate) mod file_path;
 pub(crate) mod google;
 pub(crate) mod hook;
+pub(crate) mod hubspot;
 #[cfg(feature = "fakes")]
 pub(crate) mod in_order;
 pub(crate) mod mail;
@@ -15,6 +18,8 @@ pub(crate) mod parts;
 pub(crate) mod s3;
 pub(crate) mod segment;
 pub(crate) mod slack;
+pub(crate) mod targets;
 pub(crate) mod template;
+pub(crate) mod twilio;
 pub(crate) mod wording;
 pub(crate) mod xml;

@@ -17,14 +17,49 @@ pub const ALL: &[Difference] = &[
         reason: "A hub on AWS may have keys of its own; without them both keys are demanded.",
     },
     Difference {
+        action: "aws_ec2_stop_instance",
+        pointer: "/form_url",
+        reason: "An optional form asks how to stop, limits how many, and tries without doing.",
+    },
+    Difference {
         action: "azure_storage",
         pointer: "/params/1/required",
         reason: "A SAS token or an Entra application may stand in place of the account's key.",
     },
     Difference {
+        action: "digitalocean_droplet",
+        pointer: "/form_url",
+        reason: "An optional form asks how to stop, and limits how many.",
+    },
+    Difference {
+        action: "digitalocean_droplet",
+        pointer: "/params/0/description",
+        reason: "The reference says nothing; an admin must know which scopes the token needs.",
+    },
+    Difference {
         action: "digitalocean_object_storage",
         pointer: "/params/2/description",
         reason: "The reference's text ends in a space that nobody sees.",
+    },
+    Difference {
+        action: "hubspot_companies",
+        pointer: "/form_url",
+        reason: "An optional form chooses how records are found and what becomes of refused rows.",
+    },
+    Difference {
+        action: "hubspot_companies",
+        pointer: "/required_fields",
+        reason: "Any of one tag is that tag.",
+    },
+    Difference {
+        action: "hubspot_contacts",
+        pointer: "/form_url",
+        reason: "An optional form chooses how records are found and what becomes of refused rows.",
+    },
+    Difference {
+        action: "hubspot_contacts",
+        pointer: "/required_fields",
+        reason: "Any of one tag is that tag.",
     },
     Difference {
         action: "segment_event",
@@ -91,5 +126,25 @@ pub const ALL: &[Difference] = &[
         action: "teams_incomingwebhook",
         pointer: "/supported_formats",
         reason: "json_detail carries the values as Looker shows them; a dashboard can be any PDF.",
+    },
+    Difference {
+        action: "twilio",
+        pointer: "/params/1/required",
+        reason: "An API key may stand in place of the account's own token.",
+    },
+    Difference {
+        action: "twilio",
+        pointer: "/params/2/required",
+        reason: "A Messaging Service may stand in place of a number.",
+    },
+    Difference {
+        action: "twilio_message",
+        pointer: "/params/1/required",
+        reason: "An API key may stand in place of the account's own token.",
+    },
+    Difference {
+        action: "twilio_message",
+        pointer: "/params/2/required",
+        reason: "A Messaging Service may stand in place of a number.",
     },
 ];

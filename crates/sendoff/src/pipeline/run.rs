@@ -42,6 +42,7 @@ where
         tally: Tally::default(),
         again: VecDeque::new(),
         end: None,
+        heard: false,
         frame: &frame,
         policy,
         bisects,
@@ -70,7 +71,7 @@ where
             }
             continue;
         };
-        while running.len() >= limits.parallel.max(1) {
+        while running.len() >= books.at_once(limits.parallel) {
             let Some(landed) = running.next().await else { break };
             books.note(landed);
         }
@@ -155,6 +156,8 @@ struct Books<'a> {
     /// Halves of refused batches, and what was to be sent when they came; in the rows' order.
     again: VecDeque<Batch>,
     end: Option<End>,
+    /// Whether the vendor has answered anything.
+    heard: bool,
     frame: &'a Frame,
     policy: Policy,
     bisects: bool,
@@ -164,6 +167,12 @@ impl Books<'_> {
     /// The first reason counts.
     fn end(&mut self, end: End) {
         self.end.get_or_insert(end);
+    }
+
+    /// How many may be on their way. The first goes alone: what is wrong with all of them, such as
+    /// the key, is then refused once.
+    fn at_once(&self, parallel: usize) -> usize {
+        if self.heard { parallel.max(1) } else { 1 }
     }
 
     fn put_back(&mut self, batch: Batch) {
@@ -184,6 +193,7 @@ impl Books<'_> {
     }
 
     fn note(&mut self, (batch, result): Landed) {
+        self.heard = true;
         match result {
             Ok(Reply { whole: Some(why), .. }) => {
                 let halves = batch.halves(self.frame).filter(|_| self.bisects);

@@ -102,8 +102,13 @@ async fn passes(subject: &Subject) -> Verdict {
 async fn cut(subject: &Subject) -> Verdict {
     let lab = Lab::start(subject).await?;
     let content = lab.content(subject.text_format(), 2_000);
-    let injury = Injury { flow: Flow::Down, after: 9, damage: Damage::Close, lasting: false };
-    lab.vendor.proxy().injure(injury);
+    if lab.spec.over_http {
+        let mischief = Mischief::CutAnswer;
+        lab.vendor.injure(VendorFault { at: At::Commit, mischief, lasting: false });
+    } else {
+        let injury = Injury { flow: Flow::Down, after: 9, damage: Damage::Close, lasting: false };
+        lab.vendor.proxy().injure(injury);
+    }
     let heard = lab.ship(content, By::Push, None).await?;
     judge(&lab, &content, &heard, expected(Fault::VendorGone, Point::P8, &lab.spec)).await
 }

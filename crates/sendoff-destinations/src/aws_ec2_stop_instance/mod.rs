@@ -1,0 +1,166 @@
+//! Amazon EC2: the instances that a cell or a result names are stopped.
+
+mod ec2;
+#[cfg(feature = "fakes")]
+pub(crate) mod fake;
+mod instance;
+
+use std::collections::BTreeMap;
+
+use sendoff::prelude::*;
+use sendoff::{Commit, Repeatable, Row};
+
+use crate::Difference;
+use crate::shared::aws;
+use crate::shared::targets::{self, Wanted};
+use ec2::{Ec2, How};
+use instance::Instance;
+
+/// The action; see its spec.
+pub(crate) struct StopInstance;
+
+#[derive(Fields)]
+#[allow(rustdoc::bare_urls, reason = "the reference's text, which Looker shows as it is")]
+pub(crate) struct Settings {
+    /// Your access key for EC2.
+    #[field(label = "Access Key")]
+    access_key_id: Secret,
+    /// Your secret key for EC2.
+    #[field(label = "Secret Key")]
+    secret_access_key: Secret,
+    /// EC2 Region e.g. us-east-1, us-west-1, ap-south-1 from
+    /// http://docs.aws.amazon.com/general/latest/gr/rande.html#s3_region.
+    region: String,
+    /// Only for temporary keys: the token that belongs to them.
+    session_token: Option<Secret>,
+    /// A role to take on with the keys (STS AssumeRole), such as
+    /// arn:aws:iam::123456789012:role/looker. Leave empty to use the keys themselves.
+    #[field(label = "Role ARN")]
+    role_arn: Option<String>,
+    /// The external id that the role asks for, if it does.
+    #[field(label = "External ID")]
+    external_id: Option<String>,
+    /// Lets users also start and reboot instances with this action.
+    allow_start_and_reboot: bool,
+}
+
+#[derive(Fields)]
+pub(crate) struct Form {
+    /// What is done to each instance.
+    #[field(default = "stop")]
+    operation: Operation,
+    /// Ask Amazon whether it would be allowed, and change nothing.
+    dry_run: bool,
+    /// If the result names more instances than this, none is touched.
+    #[field(default = "20")]
+    max_instances: u32,
+}
+
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    #[choice(label = "Stop")]
+    Stop,
+    #[choice(label = "Stop and hibernate")]
+    Hibernate,
+    #[choice(label = "Stop by force, without a shutdown of the system")]
+    Force,
+    #[choice(label = "Start (if the settings allow it)")]
+    Start,
+    #[choice(label = "Reboot (if the settings allow it)")]
+    Reboot,
+}
+
+const VENDOR: &str = "Amazon EC2";
+
+/// What one call may name. Amazon advises small numbers
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html>).
+const CHUNK: usize = 50;
+
+impl Action for StopInstance {
+    type Settings = Settings;
+    type Form = Form;
+
+    const SPEC: Spec = Spec::new("aws_ec2_stop_instance", "AWS EC2 - Stop Instance")
+        .description("Stop an EC2 instance.")
+        .accepts(&[CellAction, Query])
+        .formats(&[Format::JsonDetail])
+        .required_tags(&[&["aws_resource_id"]])
+        .svg(include_bytes!("icon.svg"))
+        .vendor_docs("https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html")
+        .delivery(Repeatable::Whole, Commit::Streaming, true);
+
+    fn lane(&self, settings: &Settings, _: &Form) -> String {
+        format!("ec2 {}", settings.region.trim())
+    }
+
+    async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
+        let how = how(&cx.settings, &form)?;
+        let home = aws::region(&cx.settings.region)?;
+        let read =
+            |text: &str, row: Option<&Row>| instance::read(text, row.and_then(region_of), &home);
+        let wanted = Wanted {
+            tags: &["aws_resource_id", "aws_instance_id"],
+            most: form.max_instances,
+            most_field: "max_instances",
+            noun: "instance",
+            read: &read,
+        };
+        let targets = targets::read(cx, data, wanted).await?;
+        let mut outcomes = targets.outcomes;
+        let mut regions: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
+        for instance in &targets.ids {
+            regions.entry(&instance.region).or_default().push(instance);
+        }
+        for (region, instances) in regions {
+            for chunk in instances.chunks(CHUNK) {
+                let ids = chunk.iter().map(|instance| instance.id.as_str()).collect();
+                let done = async {
+                    let ec2 = Ec2::new(cx, region).await?;
+                    ec2.change(how, ids, &mut outcomes).await
+                };
+                if let Err(fault) = done.await {
+                    return Err(outcomes.interrupted(VENDOR, fault));
+                }
+            }
+        }
+        outcomes.conclude(VENDOR, cx.kind() == Some(CellAction))
+    }
+}
+
+fn how(settings: &Settings, form: &Form) -> Result<How> {
+    let operation = form.operation;
+    let stops = !matches!(operation, Operation::Start | Operation::Reboot);
+    if !stops && !settings.allow_start_and_reboot {
+        return Err(Error::form(
+            "operation",
+            "This action may only stop instances. A Looker admin can allow the rest in its \
+             settings (Allow Start And Reboot).",
+        ));
+    }
+    Ok(How { operation, dry_run: form.dry_run })
+}
+
+/// The region that a row names in a column of its own.
+fn region_of(row: &Row) -> Option<&str> {
+    let column = row.columns().with_tag("aws_region").next()?;
+    row.get(column).value().as_str()
+}
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "One id that does not exist fails the whole request, and no row is reported.",
+        ours: "The others are stopped, and the message says what came of each.",
+        switch: None,
+    },
+    Difference {
+        reference: "However many instances a result names are stopped.",
+        ours: "More than 20 are refused before the first is stopped.",
+        switch: Some("max_instances"),
+    },
+    Difference {
+        reference: "Empty, repeated and malformed ids are sent as they are.",
+        ours: "Each id is sent once; what is no id is named and never sent.",
+        switch: None,
+    },
+];

@@ -1,0 +1,284 @@
+//! HubSpot's CRM objects: rows become updates of records, a hundred in a request.
+//!
+//! <https://developers.hubspot.com/docs/api-reference/2026-03/crm/objects/contacts/batch/update-contacts>
+//!
+//! The date in the paths is HubSpot's version. From 2026-09 on it also enforces required
+//! properties on updates, which would refuse rows that reach it today.
+
+#[cfg(feature = "fakes")]
+pub(crate) mod fake;
+mod mapping;
+mod property;
+mod reply;
+
+use std::collections::{HashSet, VecDeque};
+
+use sendoff::pipeline::{BatchLimits, Encoded, OnRefusal, Pick, Pipeline};
+use sendoff::prelude::*;
+use sendoff::{Rate, Row, write_json_text};
+use sha2::{Digest, Sha256};
+
+use crate::Difference;
+use crate::shared::aws::hex;
+use mapping::Mapping;
+
+/// What a Looker admin fills in once.
+#[derive(Fields)]
+pub(crate) struct Settings {
+    /// Access Token of your Private Hubspot App.
+    #[field(label = "Hubspot Access Token")]
+    hubspot_access_token: Secret,
+    /// The number of objects to batch update per call (defaulted to 10)
+    #[field(label = "Batch Update Size")]
+    hubspot_batch_update_size: Option<u32>,
+}
+
+/// What a user fills in for each delivery. Every field is optional: the reference has no form.
+#[derive(Fields)]
+pub(crate) struct Form {
+    /// How a row finds its record.
+    #[field(default = "update")]
+    mode: Mode,
+    /// The HubSpot property whose value is unique, such as email: for the two modes that need one.
+    /// The tagged column then holds its values.
+    #[field(label = "Unique Property")]
+    id_property: Option<String>,
+    /// What happens if the query has a column that is no property in HubSpot, or a read-only one.
+    #[field(default = "fail")]
+    unknown_columns: Unknown,
+    /// What an empty value does to the property.
+    #[field(default = "keep")]
+    empty_values: Empty,
+    #[field(flatten)]
+    on_refusal: OnRefusal,
+}
+
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    #[choice(label = "Update the record with that id")]
+    Update,
+    #[choice(label = "Update the record with that unique property")]
+    UpdateByProperty,
+    #[choice(label = "Update it by a unique property, or create it")]
+    Upsert,
+}
+
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    #[choice(label = "Send nothing and name the column")]
+    Fail,
+    #[choice(label = "Leave the column out")]
+    Ignore,
+}
+
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Empty {
+    #[choice(label = "Leave it as it is")]
+    Keep,
+    #[choice(label = "Clear it")]
+    Clear,
+}
+
+/// One kind of record.
+#[derive(Clone, Copy)]
+pub(crate) struct Objects {
+    /// As it stands in paths: `contacts`.
+    pub(crate) path: &'static str,
+    /// The column of the ids.
+    pub(crate) id: Pick,
+}
+
+/// HubSpot takes 100 records in a request; it names no limit for bytes, and properties hold at
+/// most 65,536 characters.
+const MOST: u32 = 100;
+const BYTES: usize = 4 << 20;
+
+/// A private app may ask 100 times in ten seconds in the smallest account
+/// (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
+const RATE: Rate = Rate::Requests(9.0);
+
+impl Objects {
+    /// Offers the properties that are unique, where the token may see them.
+    pub(crate) async fn form(self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
+        let known = property::list(cx.http(), &cx.settings.hubspot_access_token, self.path).await?;
+        let unique = known.into_iter().flatten().filter(|property| property.is_unique());
+        let choices: Vec<_> =
+            unique.map(|property| (property.name.clone(), property.label())).collect();
+        if !choices.is_empty() {
+            form.id_property.select(choices);
+        }
+        Ok(())
+    }
+
+    /// Sends the rows.
+    pub(crate) async fn deliver(
+        self,
+        cx: &Context<Settings>,
+        form: Form,
+        data: Payload,
+    ) -> Result<Receipt> {
+        let token = &cx.settings.hubspot_access_token;
+        let id_property = form.id_property()?;
+        let rows = data.rows().await?;
+        let id = self.id.require(rows.columns())?;
+        let known = property::list(cx.http(), token, self.path).await?;
+        let mut mapping = Mapping::new(known, &form, cx, id.index);
+        mapping.extend(rows.columns())?;
+        let most = cx.settings.batch_rows();
+        let mut recent = Recent::new(most);
+        let mut properties = Vec::new();
+        let verb = if form.mode == Mode::Upsert { "upsert" } else { "update" };
+        let url = format!("https://api.hubapi.com/crm/objects/2026-03/{}/batch/{verb}", self.path);
+        let limits = BatchLimits::new(most, BYTES)
+            .parallel(4)
+            .rate(RATE)
+            .cool_down(std::time::Duration::from_secs(10));
+        let named = id_property.clone();
+        let encode = |row: &Row, out: &mut Vec<u8>| {
+            let value = row.get(&id).value();
+            let id = value.text().trim();
+            if id.is_empty() {
+                return Ok(Encoded::skipped("it has no id"));
+            }
+            mapping.extend(row.columns())?;
+            properties.clear();
+            if let Err(why) = mapping.write(row, &mut properties)? {
+                return Ok(Encoded::refused(why));
+            }
+            if let Some(earlier) = recent.meet(id, row.number()) {
+                return Ok(Encoded::refused(format!(
+                    "it has the same id as row {earlier}, and HubSpot takes an id once in a request"
+                )));
+            }
+            out.extend_from_slice(b"{\"id\":");
+            write_json_text(id, out);
+            if let Some(name) = &named {
+                out.extend_from_slice(b",\"idProperty\":");
+                write_json_text(name, out);
+            }
+            out.extend_from_slice(b",\"properties\":{");
+            out.extend_from_slice(&properties);
+            out.extend_from_slice(b"}}");
+            Ok(Encoded::Row)
+        };
+        let account = hex(&Sha256::digest(token.expose()));
+        Pipeline::new(cx, limits)
+            .frame("{\"inputs\":[", ",", "]}")
+            .policy(form.on_refusal.policy())
+            .bisecting()
+            .shared_by(format!("hubspot {account}"))
+            .run(rows, encode, |batch| {
+                let url = &url;
+                async move {
+                    let call = batch.http().post(url).bearer(token).body(batch.body());
+                    // The same update twice is the same as once, and so is an upsert.
+                    let call = call.header("content-type", "application/json").repeatable();
+                    reply::read(call.send().await?, &batch).await
+                }
+            })
+            .await
+    }
+}
+
+impl Settings {
+    /// The reference took any number, and ran for ever with 0.
+    fn batch_rows(&self) -> usize {
+        self.hubspot_batch_update_size.unwrap_or(MOST).clamp(1, MOST) as usize
+    }
+}
+
+impl Form {
+    fn id_property(&self) -> Result<Option<String>> {
+        match (self.mode, &self.id_property) {
+            (Mode::Update, _) => Ok(None),
+            (_, Some(name)) => Ok(Some(name.trim().to_owned())),
+            (_, None) => Err(Error::form(
+                "id_property",
+                "Choose the unique property by which HubSpot finds the records, such as email.",
+            )),
+        }
+    }
+}
+
+/// The ids of the rows that may still get into the same request.
+struct Recent {
+    most: usize,
+    order: VecDeque<(String, u64)>,
+    known: HashSet<String>,
+}
+
+impl Recent {
+    fn new(most: usize) -> Self {
+        Self { most, order: VecDeque::with_capacity(most), known: HashSet::with_capacity(most) }
+    }
+
+    /// The number of the earlier row that has this id; else remembers it.
+    fn meet(&mut self, id: &str, number: u64) -> Option<u64> {
+        if self.known.contains(id) {
+            let earlier = self.order.iter().find(|(known, _)| known == id);
+            return Some(earlier.map_or(number, |(_, row)| *row));
+        }
+        if self.order.len() == self.most
+            && let Some((oldest, _)) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.known.insert(id.to_owned());
+        self.order.push_back((id.to_owned(), number));
+        None
+    }
+}
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "A batch size of 0 runs for ever, and one that is no number updates nothing and reports success.",
+        ours: "The size is kept between 1 and 100.",
+        switch: None,
+    },
+    Difference {
+        reference: "One bad row sinks the other rows of its batch, and the message says only that a request failed.",
+        ours: "The batch is halved until the bad row stands alone, and HubSpot's own words are told.",
+        switch: None,
+    },
+    Difference {
+        reference: "An empty value is sent as null.",
+        ours: "It leaves the property as it is, or clears it.",
+        switch: Some("empty_values"),
+    },
+    Difference {
+        reference: "A column that is no property fails its batches.",
+        ours: "It is named before anything is sent, or left out.",
+        switch: Some("unknown_columns"),
+    },
+    Difference {
+        reference: "Dates are sent as Looker writes them, which HubSpot refuses.",
+        ours: "They are sent as HubSpot reads them: midnight in UTC, or the moment in the query's time zone.",
+        switch: None,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_once_in_as_many_rows_as_a_request_has() {
+        let mut recent = Recent::new(2);
+        assert_eq!(recent.meet("a", 1), None);
+        assert_eq!(recent.meet("a", 2), Some(1));
+        assert_eq!(recent.meet("b", 3), None);
+        assert_eq!(recent.meet("a", 4), Some(1));
+        assert_eq!(recent.meet("c", 5), None);
+        assert_eq!(recent.meet("a", 6), None);
+    }
+
+    #[test]
+    fn the_batch_size_is_one_that_hubspot_takes() {
+        for (given, want) in [(None, 100), (Some(0), 1), (Some(10), 10), (Some(500), 100)] {
+            let settings =
+                Settings { hubspot_access_token: "t".into(), hubspot_batch_update_size: given };
+            assert_eq!(settings.batch_rows(), want, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Twilio's messages: who sends, to whom, and what Twilio says to each.
+//!
+//! <https://www.twilio.com/docs/messaging/api/message-resource>
+
+#[cfg(feature = "fakes")]
+pub(crate) mod fake;
+mod number;
+
+use std::time::Duration;
+
+use sendoff::prelude::*;
+use sendoff::{Arrival, Call, Http, Stop};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+pub(crate) use number::Number;
+
+use crate::Difference;
+/// The longest message, in characters (<https://www.twilio.com/docs/api/errors/21617>).
+pub(crate) const LONGEST: usize = 1_600;
+
+/// Who sends and by what right.
+pub(crate) struct Sender<'a> {
+    pub(crate) account: &'a str,
+    pub(crate) auth_token: Option<&'a Secret>,
+    pub(crate) key: Option<(&'a str, &'a Secret)>,
+    pub(crate) from: Option<&'a str>,
+    pub(crate) service: Option<&'a str>,
+}
+
+/// What became of one message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// Twilio has it; its number there.
+    Taken(String),
+    /// Twilio refuses this number or this text; others may be taken.
+    Refused(String),
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Message {
+    sid: String,
+    status: String,
+    error_code: Option<u32>,
+    error_message: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Refusal {
+    code: u32,
+    message: String,
+}
+
+/// Between two looks at a message that is on its way.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a message is watched.
+const WATCHED: Duration = Duration::from_secs(60);
+
+impl Sender<'_> {
+    /// What must be known before the first message.
+    ///
+    /// # Errors
+    /// A settings error that names what is missing.
+    pub(crate) fn check(&self) -> Result<()> {
+        let sound = |byte: u8| byte.is_ascii_alphanumeric();
+        if !self.account.bytes().all(sound) || self.account.is_empty() {
+            let text = "The Account SID must be the one from Twilio's console: AC and 32 digits.";
+            return Err(Error::settings(text).field("accountSid"));
+        }
+        if self.from.is_none() && self.service.is_none() {
+            let text = "Nobody sends: set the Twilio number, or a Messaging Service SID.";
+            return Err(Error::settings(text).field("from"));
+        }
+        if self.auth_token.is_none() && self.key.is_none() {
+            let text = "Twilio asks for the Auth Token, or for an API key's SID and secret.";
+            return Err(Error::settings(text).field("authToken"));
+        }
+        Ok(())
+    }
+
+    /// Sends one message. Twilio takes no idempotency key, so it is sent again only if Twilio said
+    /// that it took nothing.
+    ///
+    /// # Errors
+    /// What concerns every message: the account, the network, the end of the delivery.
+    pub(crate) async fn send(&self, http: &Http, to: &str, text: &str) -> Result<Sent> {
+        let mut form = vec![("To", to), ("Body", text)];
+        form.extend(self.from.map(|from| ("From", from.trim())));
+        form.extend(self.service.map(|service| ("MessagingServiceSid", service.trim())));
+        let reply = self.call(http.post(self.url(""))).form(form).send().await?;
+        let status = reply.status().as_u16();
+        if status != 400 {
+            let message: Message = reply.success().await?.json().await?;
+            return Ok(match message.status.as_str() {
+                "failed" | "undelivered" => Sent::Refused(message.fault()),
+                _ if message.sid.is_empty() => {
+                    return Err(Error::vendor(
+                        "Twilio answered without the number of a message, so that nobody knows \
+                         whether it took it. See the message log in its console.",
+                    )
+                    .may_have_arrived());
+                }
+                _ => Sent::Taken(message.sid),
+            });
+        }
+        let refusal: Refusal = serde_json::from_str(&reply.text().await?).unwrap_or_default();
+        let Refusal { code, message } = refusal;
+        let said = if message.is_empty() { "no reason given" } else { &message };
+        if concerns_sender(code) {
+            return Err(Error::settings(format!(
+                "Twilio refused: {said} (error {code}). A Looker admin should check the number or \
+                 Messaging Service that sends."
+            ))
+            .status(status));
+        }
+        Ok(Sent::Refused(format!("Twilio refused it: {said} (error {code})")))
+    }
+
+    /// Waits until the network has a message or says that it does not take it; nothing if it is on
+    /// its way still.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(crate) async fn watch(&self, http: &Http, stop: &Stop, sid: &str) -> Result<Option<Sent>> {
+        let end = Instant::now() + WATCHED;
+        while Instant::now() < end {
+            let url = self.url(&format!("/{sid}"));
+            let message: Message =
+                self.call(http.get(url)).send().await?.success().await?.json().await?;
+            match message.status.as_str() {
+                "failed" | "undelivered" | "canceled" => {
+                    return Ok(Some(Sent::Refused(message.fault())));
+                }
+                "delivered" | "sent" | "read" => return Ok(Some(Sent::Taken(message.sid))),
+                _ => stop.unless_stopped(tokio::time::sleep(LOOK)).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn url(&self, rest: &str) -> String {
+        let account = self.account;
+        format!("https://api.twilio.com/2010-04-01/Accounts/{account}/Messages{rest}.json")
+    }
+
+    fn call(&self, call: Call) -> Call {
+        match (self.key, self.auth_token) {
+            (Some((sid, secret)), _) => call.basic(sid.trim(), secret),
+            (None, Some(token)) => call.basic(self.account, token),
+            (None, None) => call,
+        }
+    }
+}
+
+impl Message {
+    fn fault(&self) -> String {
+        let words = self.error_message.as_deref().unwrap_or("no reason given");
+        match self.error_code {
+            Some(code) => format!("it was not delivered: {words} (error {code})"),
+            None => format!("it was not delivered: {words}"),
+        }
+    }
+}
+
+/// Errors that every message of this sender would meet
+/// (<https://www.twilio.com/docs/api/errors>).
+fn concerns_sender(code: u32) -> bool {
+    // 21212 invalid From; 21603 From missing; 21606 and 21659 not a number of this account;
+    // 21701, 21703, 21704, 21705 the Messaging Service; 63007 no such channel.
+    matches!(code, 0 | 21212 | 21603 | 21606 | 21659 | 21701 | 21703..=21705 | 63007)
+}
+
+/// Whether an error leaves open what became of the message.
+pub(crate) fn is_doubtful(error: &Error) -> bool {
+    error.arrival() == Arrival::Maybe
+}
+
+/// `text`, cut to what a message holds; at the end of a line if it has several.
+pub(crate) fn cut(text: &str) -> &str {
+    // Twilio counts UTF-16 code units.
+    let mut units = 0;
+    let mut end = text.len();
+    for (at, c) in text.char_indices() {
+        units += c.len_utf16();
+        if units > LONGEST {
+            end = at;
+            break;
+        }
+    }
+    let kept = &text[..end];
+    match kept.rfind('\n') {
+        Some(line) if end < text.len() => &kept[..=line],
+        _ => kept,
+    }
+}
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[Difference {
+    reference: "Numbers are sent as they are typed.",
+    ours: "They are brought into the international form; what is no number is named.",
+    switch: None,
+}];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_ends_with_a_line() {
+        assert_eq!(cut("short"), "short");
+        let lines = format!("{}\n{}", "a".repeat(1_000), "b".repeat(1_000));
+        assert_eq!(cut(&lines), format!("{}\n", "a".repeat(1_000)));
+        assert_eq!(cut(&"a".repeat(2_000)).len(), LONGEST);
+        // Each is two code units and four bytes.
+        assert_eq!(cut(&"😀".repeat(1_000)).chars().count(), LONGEST / 2);
+    }
+}
