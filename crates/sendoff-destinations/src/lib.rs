@@ -58,7 +58,6 @@ pub struct Config {
 pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
     let mut actions: Vec<Box<dyn AnyAction>> = vec![
         Box::new(airtable::Airtable),
-        Box::new(amazon_s3::AmazonS3),
         Box::new(amazon_s3::AmazonS3::new(config.aws.clone())),
         Box::new(aws_ec2_stop_instance::StopInstance),
         Box::new(azure_storage::AzureStorage),

@@ -66,6 +66,15 @@ impl Content {
         Self { format, shape, len }
     }
 
+    /// The same without a last line that is too short for a row, for whoever reads the rows.
+    #[must_use]
+    pub fn whole_rows(mut self) -> Self {
+        if self.shape == Shape::Csv {
+            self.len -= self.len % ROW as u64;
+        }
+        self
+    }
+
     /// So many rows of a shape.
     pub fn of_rows(format: Format, shape: RowShape, rows: u64) -> Self {
         Self::shaped(format, Shape::Rows(shape, Fields::First), rows)
@@ -255,6 +264,8 @@ mod tests {
         for format in [Format::Csv, Format::Json, Format::JsonDetail] {
             for len in [0, 1, 63, 64, 65, 200, 1_000, 65_536, 70_001] {
                 let content = Content::new(format, len);
+                let rows = content.whole_rows();
+                assert!(rows.len() <= content.len() && rows.rows() == content.rows());
                 let bytes: Vec<u8> = content.chunks().flatten().collect();
                 assert_eq!(bytes.len() as u64, content.len());
                 assert!(format == Format::Csv || content.len() >= len);

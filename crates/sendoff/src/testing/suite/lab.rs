@@ -185,6 +185,7 @@ impl Lab {
                 let content = Content::of_row_bytes(format, takes.shape, bytes);
                 Content::of_rows(format, takes.shape, content.rows().min(takes.at_most))
             }
+            None if self.vendor.fake().takes_messages() => Content::new(format, bytes).whole_rows(),
             None => Content::new(format, bytes),
         }
     }
