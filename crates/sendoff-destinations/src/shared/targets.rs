@@ -21,8 +21,11 @@ pub(crate) struct Wanted<'a, T> {
     pub(crate) noun: &'static str,
     /// Reads one id; the row gives what else the result says of it. The error says what is wrong
     /// with the id.
-    pub(crate) read: &'a (dyn Fn(&str, Option<&Row>) -> Result<T, String> + Sync),
+    pub(crate) read: &'a Reader<'a, T>,
 }
+
+/// Reads one id.
+type Reader<'a, T> = dyn Fn(&str, Option<&Row>) -> Result<T, String> + Sync + 'a;
 
 /// The ids, each once and in their order, and what could not be read as one.
 #[derive(Debug)]
