@@ -192,7 +192,7 @@ async fn a_row_is_an_identify_call_with_every_value_as_it_is() {
             "u.paid": false, "u.note": "", "u.big": 9_007_199_254_740_993_u64,
             "o.count": [{ "a": 1 }, { "b": null }], "email": "ana@example.com",
         },
-        "timestamp": "2026-11-25T07:00:00Z",
+        "timestamp": "2026-11-25T07:00:00.000Z",
     });
     assert_eq!(sending.calls().await, std::slice::from_ref(&want));
 
@@ -307,7 +307,8 @@ async fn a_tracked_event_may_have_its_name_and_time_from_the_row() {
         json!({ "type": "track", "userId": "u1", "event": event,
                 "properties": { "o.total": 1.5 }, "timestamp": time })
     };
-    let want = [call("Paid", "2026-11-20T07:00:00Z"), call("Ordered", "2026-11-25T07:00:00Z")];
+    let want =
+        [call("Paid", "2026-11-20T07:00:00.000Z"), call("Ordered", "2026-11-25T07:00:00.000Z")];
     assert_eq!(calls(bodies), want);
 }
 
