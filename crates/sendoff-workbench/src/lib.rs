@@ -21,6 +21,7 @@
 pub mod bad;
 mod bodies;
 pub mod check;
+pub mod copy;
 mod dial;
 mod downloads;
 mod exchange;
@@ -34,6 +35,7 @@ mod model;
 #[cfg(feature = "page")]
 pub mod page;
 mod progress;
+pub mod recording;
 mod remarks;
 mod request;
 mod shop;

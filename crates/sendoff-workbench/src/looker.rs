@@ -256,8 +256,32 @@ impl Looker {
         answered
     }
 
-    /// Sends a body as it is to any of the hub's URLs: a recorded call made again, or the exchange
-    /// of what a login gave for tokens.
+    /// Sends a recorded call again.
+    pub(crate) async fn replay_on(
+        &self,
+        url: &str,
+        replay: &crate::recording::Replay,
+        trip: Trip,
+    ) -> Answered<Option<Outcome>> {
+        let body = match replay.body.is_empty() {
+            true => RequestBody::empty(),
+            false => RequestBody::text(replay.body.clone(), replay.shown.clone()),
+        };
+        let name = replay.action.as_deref().unwrap_or_default();
+        let called = self.call(url, body, &replay.secrets, trip).await;
+        called.finish(replay.call, name, |body, state| match replay.call {
+            Call::Execute => answer::outcome(body, state).map(Some),
+            Call::List => answer::listing(body, state).map(|_| None),
+            _ => answer::form(body, state).map(|_| None),
+        })
+    }
+
+    /// The list URL that the admin typed in.
+    pub(crate) fn list_url(&self) -> &str {
+        &self.list_url
+    }
+
+    /// Sends a body as it is to any of the hub's URLs: the exchange of what a login gave for tokens.
     pub(crate) async fn post_on(
         &self,
         call: Call,

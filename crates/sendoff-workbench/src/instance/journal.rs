@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Instance, locked};
+use super::{Instance, Order, locked};
 use crate::exchange::Exchange;
 use crate::remarks::Remark;
 use crate::verdict::Verdict;
@@ -27,6 +27,9 @@ pub struct Entry {
     pub verdict: Verdict,
     /// What the protocol says to its lines.
     pub remarks: Vec<Remark>,
+    /// What was ordered, where it is a delivery of this instance's.
+    #[serde(default)]
+    pub order: Option<Box<Order>>,
 }
 
 /// So many entries are kept.
@@ -52,11 +55,13 @@ impl Journal {
         user: Option<&str>,
         verdict: Verdict,
         remarks: Vec<Remark>,
+        order: Option<&Order>,
     ) -> Arc<Entry> {
         let mut entries = locked(&self.entries);
         let id = *self.newest.borrow() + 1;
         let user = user.map(str::to_owned);
-        let entry = Arc::new(Entry { id, user, exchange, verdict, remarks });
+        let order = order.cloned().map(Box::new);
+        let entry = Arc::new(Entry { id, user, exchange, verdict, remarks, order });
         entries.push_back(Arc::clone(&entry));
         if entries.len() > KEPT {
             entries.pop_front();

@@ -82,7 +82,7 @@ async fn state(
     exchange.until_end = since.elapsed();
     let heard = Heard { status: Some(status), body: b"", failure: None, action: "" };
     let verdict = looker_does(Call::State, heard);
-    let entry = instance.0.journal.add(exchange, user.as_deref(), verdict, Vec::new());
+    let entry = instance.0.journal.add(exchange, user.as_deref(), verdict, Vec::new(), None);
     instance.keep_entry(&entry).await;
     (code(status), text).into_response()
 }

@@ -278,7 +278,7 @@ impl Instance {
             Ok(outcome) => (Some(outcome), None),
             Err(fault) => (None, Some(fault)),
         };
-        let (exchange, downloads) = self.note_all(answered, Some(&order.user)).await;
+        let (exchange, downloads) = self.note_all(answered, Some(&order.user), Some(&order)).await;
         let progress = *meter.watch().borrow();
         let message = match (&outcome, &fault) {
             (Some(outcome), _) => outcome.message.clone().unwrap_or_default(),
@@ -450,16 +450,17 @@ impl Instance {
 
     /// Puts an exchange, and what the hub fetched for it, into the journal.
     pub(super) async fn note<T>(&self, answered: Answered<T>, user: Option<&str>) -> ExchangeId {
-        self.note_all(answered, user).await.0
+        self.note_all(answered, user, None).await.0
     }
 
     async fn note_all<T>(
         &self,
         answered: Answered<T>,
         user: Option<&str>,
+        order: Option<&Order>,
     ) -> (ExchangeId, Vec<ExchangeId>) {
         let Answered { exchange, downloads, remarks, verdict, .. } = answered;
-        let entry = self.0.journal.add(exchange, user, verdict, remarks);
+        let entry = self.0.journal.add(exchange, user, verdict, remarks, order);
         let id = entry.id;
         let mut gets = Vec::new();
         self.keep_entry(&entry).await;
@@ -468,7 +469,7 @@ impl Instance {
             let heard =
                 crate::verdict::Heard { status: get.status, body: b"", failure: None, action: "" };
             let verdict = crate::looker_does(crate::Call::Download, heard);
-            let entry = self.0.journal.add(get, user, verdict, Vec::new());
+            let entry = self.0.journal.add(get, user, verdict, Vec::new(), None);
             gets.push(entry.id);
             self.keep_entry(&entry).await;
         }

@@ -225,3 +225,42 @@ async fn bodies_are_kept_whole_with_their_secrets_masked() {
     let text = tokio::fs::read_to_string(&kept.path).await.unwrap();
     assert!(text.contains("key") && !text.contains("hush-hush"), "{text}");
 }
+
+#[tokio::test]
+async fn a_recorded_call_is_made_again_against_another_hub() {
+    let first = Scripted::with(json!({}), |_, _| async { succeeded() }).await;
+    let second =
+        Scripted::with(json!({}), |_, _| async { (500, json!({"error": "The other one."})) }).await;
+    let (looker, _server) = served(None).await;
+    let action = enabled(&looker, &first).await;
+    let params = Params::from([("key".into(), "hush-hush".into())]);
+    looker.configure(&action, params).await.unwrap();
+    let order = Order::new(&action, What::Look("penguins".into()));
+    let mut order = Order { title: Some("Weekly".into()), ..order };
+    order.way = Some(Way::Push);
+    let sent = looker.send(order).await.unwrap().finished().await;
+    let entry = looker.journal().get(sent.exchange).unwrap();
+    assert_eq!(entry.order.as_ref().unwrap().title.as_deref(), Some("Weekly"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("r.jsonl");
+    crate::recording::export(looker.journal().all(), &file).await.unwrap();
+    let text = tokio::fs::read_to_string(&file).await.unwrap();
+    assert!(!text.contains("hush-hush") && !text.contains("nonce/hmac"));
+    let mut reader = crate::recording::Reader::open(&file).await.unwrap();
+    let recorded = reader.all(100).await.unwrap();
+    let execute = recorded.iter().find(|r| r.call == crate::Call::Execute).unwrap();
+
+    let other = looker.add_hub(&second.url(), None).await.unwrap();
+    let none = std::collections::BTreeMap::new();
+    let faults = crate::Faults::default();
+    let refused = looker.replay(other.id, execute, &none, faults.clone()).await.unwrap_err();
+    assert!(refused.0.contains("--param key=…"), "{refused}");
+    let params = [("key".to_owned(), "other".to_owned())].into();
+    let again = looker.replay(other.id, execute, &params, faults).await.unwrap();
+    assert_eq!((again.status_then, again.status), (Some(200), Some(500)));
+    assert_eq!(again.verdict.severity, Severity::Failure);
+    let mut was = first.asked("/execute").pop().unwrap();
+    was["data"]["key"] = "other".into();
+    assert_eq!(second.asked("/execute").pop().unwrap(), was);
+}
