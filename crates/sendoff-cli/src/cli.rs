@@ -91,6 +91,8 @@ enum Command {
         url: Option<String>,
     },
     Check(Box<commands::check::CheckArgs>),
+    Send(Box<commands::send::SendArgs>),
+    Record(commands::record::RecordArgs),
     /// Explains a check of `sendoff check`, or lists them all.
     Explain {
         /// The check's id, such as list/answer/is-json.
@@ -148,6 +150,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // These need no configuration, and must work where it is wrong.
     match cli.command {
         Command::Check(args) => return block_on(commands::check::run(*args, colour)),
+        Command::Send(args) => {
+            return block_on(commands::send::run(*args, &environment, colour));
+        }
+        Command::Record(args) => return block_on(commands::record::run(args, &environment)),
         Command::Explain { id } => return commands::explain::explain(id.as_deref()),
         _ => {}
     }
@@ -194,6 +200,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         // Done above.
         Command::Check(_)
+        | Command::Send(_)
+        | Command::Record(_)
         | Command::Explain { .. }
         | Command::Completions { .. }
         | Command::Man

@@ -6,4 +6,6 @@ pub(crate) mod config;
 pub(crate) mod docs;
 pub(crate) mod explain;
 pub(crate) mod ready;
+pub(crate) mod record;
+pub(crate) mod send;
 pub(crate) mod token;

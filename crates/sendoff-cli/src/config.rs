@@ -24,7 +24,9 @@ use read::Reader;
 use sources::Layers;
 
 pub use read::InForce;
+pub(crate) use secrets::secret_text;
 pub use show::{to_json, to_reference, to_toml};
+pub(crate) use sources::closest;
 pub use sources::{Environment, Flags, Source};
 
 /// Every setting with its default and its explanation.

@@ -35,6 +35,7 @@ mod model;
 #[cfg(feature = "page")]
 pub mod page;
 mod progress;
+pub mod record;
 pub mod recording;
 mod remarks;
 mod request;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sendoff_workbench::Paint;
 use sendoff_workbench::check::{self, Execute, Expected, Options, Profile, Report, Unexpected};
+use sendoff_workbench::{Paint, recording};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
@@ -27,14 +27,18 @@ Exit codes:
    3  the hub could not be tested: not reachable, its certificate or the token refused
   70  a check itself failed
 
-Nothing is delivered unless --execute names an action.";
+Nothing is delivered unless --execute names an action. With --recorded nothing is called at all.";
 
 /// Checks any hub against what Looker expects of it. Delivers nothing unless --execute is given.
 #[derive(Args, Debug)]
 #[command(after_help = CODES)]
 pub(crate) struct CheckArgs {
     /// The hub's list URL, as it is entered in Looker.
-    url: String,
+    #[arg(required_unless_present = "recorded")]
+    url: Option<String>,
+    /// Judges what `sendoff record` has recorded, as far as it shows something; calls no hub.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "execute", "token"])]
+    recorded: Option<PathBuf>,
     /// The hub's token.
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -123,7 +127,14 @@ pub(crate) async fn run(args: CheckArgs, colour: bool) -> anyhow::Result<ExitCod
         Ok(expected) => expected,
         Err(why) => return Ok(wrong_usage(&why)),
     };
-    let mut report = match check::run(&args.options()).await {
+    let ran = match &args.recorded {
+        None => check::run(&args.options()).await,
+        Some(path) => match evidence(path).await {
+            Ok(evidence) => check::run_recorded(&args.options(), evidence).await,
+            Err(error) => return Ok(wrong_usage(&format!("{}: {error}", path.display()))),
+        },
+    };
+    let mut report = match ran {
         Ok(report) => report,
         Err(nothing) => return Ok(wrong_usage(&nothing.to_string())),
     };
@@ -157,6 +168,16 @@ pub(crate) async fn run(args: CheckArgs, colour: bool) -> anyhow::Result<ExitCod
     Ok(ExitCode::from(code))
 }
 
+/// What the recording shows.
+async fn evidence(path: &Path) -> std::io::Result<check::Evidence> {
+    let mut reader = recording::Reader::open(path).await?;
+    let mut evidence = check::Evidence::default();
+    while let Some(recorded) = reader.next().await? {
+        evidence.add(&recorded);
+    }
+    Ok(evidence)
+}
+
 fn wrong_usage(why: &str) -> ExitCode {
     eprintln!("{why}");
     ExitCode::from(WRONG_USAGE)
@@ -173,7 +194,7 @@ fn written(kind: Kind, report: &Report) -> serde_json::Result<String> {
 
 impl CheckArgs {
     fn options(&self) -> Options {
-        let mut options = Options::new(&self.url);
+        let mut options = Options::new(self.url.as_deref().unwrap_or_default());
         options.token.clone_from(&self.token);
         options.only.clone_from(&self.only);
         options.skip.clone_from(&self.skip);

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::sources::read_file;
+use super::sources::{Environment, read_file};
 
 const PRINTED_AT_MOST: u64 = 64 << 10;
 
@@ -28,6 +28,32 @@ pub(super) fn fetch_all(texts: Vec<String>, literal: bool) -> Result<Vec<String>
         }
     }
     Ok(secrets)
+}
+
+/// A secret of the command line, which may stand elsewhere: `env:NAME`, `file:PATH`,
+/// `exec:COMMAND`; after `literal:` a text counts as it is.
+///
+/// # Errors
+/// What is wrong, without a secret.
+pub(crate) fn secret_text(text: &str, environment: &Environment) -> Result<String, String> {
+    let whole = |text: String| text.trim_end_matches(['\r', '\n']).to_owned();
+    if let Some(text) = text.strip_prefix("literal:") {
+        return Ok(text.to_owned());
+    }
+    if let Some(name) = text.strip_prefix("env:") {
+        let value = environment.get(name);
+        return value.map(str::to_owned).ok_or_else(|| format!("{name} is not set"));
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        let read = read_file(Path::new(path));
+        return read
+            .map(whole)
+            .map_err(|why| format!("its file {path:?} {}", why.trim_end_matches('.')));
+    }
+    match text.strip_prefix("exec:") {
+        Some(command) => run(command).map(whole),
+        None => Ok(text.to_owned()),
+    }
 }
 
 fn add_lines(text: &str, from: &str, secrets: &mut Vec<String>) -> Result<(), String> {

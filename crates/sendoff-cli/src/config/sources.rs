@@ -287,7 +287,7 @@ pub(super) fn read_file(path: &Path) -> Result<String, String> {
 }
 
 /// The name that was probably meant.
-pub(super) fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+pub(crate) fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let distance = |known: &str| {
         strsim::damerau_levenshtein(&name.to_ascii_lowercase(), &known.to_ascii_lowercase())
     };

@@ -166,6 +166,7 @@ pub(super) const CHECKS: &[Check] = &[
         right: r#""url": "https://hub.example/actions/mine/execute""#,
         ask: |p| {
             Box::pin(async move {
+                p.live()?;
                 let mut problems = Vec::new();
                 for (place, url) in hosts(p)? {
                     let Ok((address, _)) = Address::of(&url) else { continue };

@@ -8,6 +8,7 @@ mod auth;
 mod definitions;
 mod deliveries;
 mod downloads;
+mod evidence;
 mod expect;
 mod explain;
 mod fields;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use evidence::Evidence;
 pub use expect::{Expected, Unexpected, apply};
 pub use explain::explain;
 pub(crate) use forms::LONGEST_STATE;
@@ -38,7 +40,7 @@ use judge::Verdict;
 pub(crate) use judge::{cut, stack_trace};
 use probe::Probe;
 pub(crate) use probe::fields_of;
-pub use run::{NothingMatched, run};
+pub use run::{NothingMatched, run, run_recorded};
 
 /// One check: what it asks, why, and the code that asks it.
 pub struct Check {

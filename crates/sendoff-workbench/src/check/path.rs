@@ -10,7 +10,7 @@ use super::deliveries::whole;
 use super::judge::{ensure, inapplicable, wrong};
 use super::probe::{With, slowly};
 use super::robustness::large;
-use super::wire::{Ended, Line};
+use super::wire::Ended;
 use crate::dial::Address;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -133,7 +133,7 @@ pub(super) const CHECKS: &[Check] = &[
             Box::pin(async move {
                 p.listing()?;
                 let url = &p.hub.options.url;
-                let Ok(mut line) = Line::open(url, p.patience()).await else {
+                let Ok(mut line) = p.hub.line(url, p.patience()).await else {
                     return inapplicable("there is no connection");
                 };
                 for turn in 1..=3 {

@@ -1,6 +1,7 @@
 //! What a check has in hand: the hub's list, its forms, a refused call and one delivery, each
 //! fetched once, and a way to send anything else.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use sendoff_protocol::{INSTANCE, WEBHOOK_ID, authorization};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use super::evidence::{Evidence, Kept};
 use super::judge::{Stop, Verdict, given, inapplicable, items, text};
 use super::wire::{Ask, Deaf, Ended, Heard, Line, Recorded};
 use super::{Execute, Options};
@@ -34,6 +36,10 @@ pub(super) struct Hub<'a> {
     delivery: OnceCell<Shown>,
     downloads: OnceCell<Downloads>,
     pub(super) exchanges: Mutex<Vec<Arc<Recorded>>>,
+    /// What was recorded of it, where there is no hub to ask.
+    recorded: bool,
+    /// Whether more was asked for than was recorded.
+    more: AtomicBool,
 }
 
 /// A call that several checks look at.
@@ -141,6 +147,8 @@ impl<'a> Hub<'a> {
             delivery: OnceCell::new(),
             downloads: OnceCell::new(),
             exchanges: Mutex::default(),
+            recorded: false,
+            more: AtomicBool::new(false),
         };
         hub.list = hub.send(hub.list_ask(With::Token)).await;
         if let Ok(heard) = &hub.list.heard
@@ -150,6 +158,74 @@ impl<'a> Hub<'a> {
             hub.keep_params_secret();
         }
         hub
+    }
+
+    /// A hub of which this was recorded.
+    pub(super) fn recorded(options: &'a Options, evidence: Evidence) -> Self {
+        let shown = |kept: Kept| {
+            let recorded = Arc::new(Recorded { exchange: kept.exchange });
+            Shown { heard: kept.heard, recorded }
+        };
+        let list = shown(evidence.list);
+        let listing = list.heard.as_ref().ok().filter(|heard| heard.status == 200);
+        let listing = listing.and_then(|heard| serde_json::from_slice::<Value>(&heard.body).ok());
+        let listing = listing.filter(Value::is_object);
+        let names: Vec<String> = listing
+            .iter()
+            .flat_map(|listing| items(listing, "integrations"))
+            .filter(|item| item.is_object())
+            .map(|action| Action(action).name().to_owned())
+            .collect();
+        let drawn = evidence.forms.into_iter().filter_map(|(name, kept)| {
+            let action = names.iter().position(|known| *known == name)?;
+            let shown = shown(kept);
+            let heard = shown.heard.as_ref().ok();
+            let form = heard.and_then(|heard| serde_json::from_slice(&heard.body).ok());
+            Some(Drawn { action, shown, form })
+        });
+        let forms: Vec<Drawn> = drawn.collect();
+        let delivery = evidence.delivery.map(|(_, kept)| shown(kept));
+        let refusal = evidence.refusal.map(shown);
+        let mut exchanges = vec![Arc::clone(&list.recorded)];
+        exchanges.extend(forms.iter().map(|drawn| Arc::clone(&drawn.shown.recorded)));
+        exchanges.extend(delivery.iter().chain(&refusal).map(|shown| Arc::clone(&shown.recorded)));
+        let cell = |shown: Option<Shown>| match shown {
+            Some(shown) => OnceCell::new_with(Some(shown)),
+            None => OnceCell::new(),
+        };
+        Self {
+            options,
+            list,
+            listing,
+            instance: String::new(),
+            secrets: Vec::new(),
+            forms: if forms.is_empty() { OnceCell::new() } else { OnceCell::new_with(Some(forms)) },
+            refusal: cell(refusal),
+            delivery: cell(delivery),
+            downloads: OnceCell::new(),
+            exchanges: Mutex::new(exchanges),
+            recorded: true,
+            more: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the last check asked for more than was recorded.
+    pub(super) fn asked_for_more(&self) -> bool {
+        self.more.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the recording leaves out what this check looks at.
+    pub(super) fn cannot_tell(&self, id: &str) -> bool {
+        self.recorded && super::evidence::LEFT_OUT.contains(&id)
+    }
+
+    /// A connection to the hub; none where there is no hub to ask.
+    pub(super) async fn line(&self, url: &str, wait: Duration) -> Result<Line, Deaf> {
+        if self.recorded {
+            self.more.store(true, Ordering::Relaxed);
+            return Err(Deaf::Unreachable("It was not recorded.".to_owned()));
+        }
+        Line::open(url, wait).await
     }
 
     /// Params are secret unless the list says otherwise.
@@ -200,7 +276,7 @@ impl<'a> Hub<'a> {
 
     /// Sends on a connection of its own.
     pub(super) async fn send(&self, ask: Ask) -> Shown {
-        match Line::open(&ask.url, ask.wait).await {
+        match self.line(&ask.url, ask.wait).await {
             Ok(mut line) => self.send_on(&mut line, ask).await,
             Err(deaf) => {
                 let exchange = crate::Exchange {
@@ -341,8 +417,19 @@ impl<'a> Probe<'a> {
         super::judge::none_of(params.filter_map(told))
     }
 
+    /// Stops a check that needs more than a recording.
+    pub(super) fn live(&self) -> Result<(), Stop> {
+        match self.hub.recorded {
+            true => Err(Stop::NotRun("needs the hub itself; a recording does not show it".into())),
+            false => Ok(()),
+        }
+    }
+
     /// The plain form call of every action that has a form.
     pub(super) async fn forms(&self) -> Result<&[Drawn], Stop> {
+        if self.hub.forms.get().is_none() {
+            self.live()?;
+        }
         let actions = self.actions()?;
         let drawn = self.hub.forms.get_or_init(|| async {
             let mut calls = Vec::new();
@@ -446,6 +533,12 @@ impl<'a> Probe<'a> {
 
     /// The answer to the call with the required param missing.
     pub(super) async fn refusal(&self) -> Result<&Heard, Stop> {
+        if self.hub.recorded {
+            return match self.hub.refusal.get().map(|shown| self.see(shown)) {
+                Some(Ok(heard)) => Ok(heard),
+                _ => Err(Stop::NotRun("no failed delivery was recorded".to_owned())),
+            };
+        }
         let (action, url) = self.safe_action()?;
         if action.required_param().is_none() {
             return inapplicable("no action has a required param");
@@ -464,6 +557,9 @@ impl<'a> Probe<'a> {
     pub(super) fn executed(&self) -> Result<(Action<'a>, &'a str), Stop> {
         match &self.hub.options.execute {
             Some(execute) => self.executable(execute),
+            None if self.hub.recorded => {
+                Err(Stop::NotRun("no delivery that succeeded was recorded".to_owned()))
+            }
             None => Err(Stop::NotRun("needs --execute".to_owned())),
         }
     }
@@ -526,6 +622,7 @@ impl<'a> Probe<'a> {
 
     /// Where results are offered by URL.
     pub(super) async fn downloads(&self) -> Result<&Downloads, Stop> {
+        self.live()?;
         let downloads = self.hub.downloads.get_or_try_init(Downloads::listen).await;
         downloads.map_err(|error| Stop::Ours(format!("no download URL can be offered: {error}")))
     }

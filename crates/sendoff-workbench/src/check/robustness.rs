@@ -9,7 +9,7 @@ use super::Strength::{A, B, D};
 use super::judge::{Stop, Verdict, ensure, inapplicable, none_of, stack_trace, wrong};
 use super::probe::{Probe, With, body_text};
 use super::refusals::{believed, told};
-use super::wire::{Ended, Heard, Line};
+use super::wire::{Ended, Heard};
 use crate::request::RequestBody;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -301,7 +301,7 @@ pub(super) const CHECKS: &[Check] = &[
             Box::pin(async move {
                 p.listing()?;
                 let url = &p.hub.options.url;
-                let Ok(mut line) = Line::open(url, p.patience()).await else {
+                let Ok(mut line) = p.hub.line(url, p.patience()).await else {
                     return inapplicable("there is no connection");
                 };
                 for turn in 1..=2 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::judge::Stop;
 use super::probe::{Hub, Probe, locked};
 use super::wire::Deaf;
-use super::{Check, Checked, Options, Outcome, Report, all};
+use super::{Check, Checked, Evidence, Execute, Options, Outcome, Report, all};
 
 /// `--only` and `--skip` leave nothing to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,31 @@ pub async fn run(options: &Options) -> Result<Report, NothingMatched> {
     if !all().any(|check| is_wanted(check, options)) {
         return Err(NothingMatched);
     }
+    Ok(checked(Hub::meet(options).await, options).await)
+}
+
+/// Checks a hub by what was recorded of it: no call is made. What takes a call is not run.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_recorded(options: &Options, evidence: Evidence) -> Result<Report, NothingMatched> {
+    if !all().any(|check| is_wanted(check, options)) {
+        return Err(NothingMatched);
+    }
+    let mut options = options.clone();
+    options.execute = evidence
+        .delivered()
+        .map(|action| Execute { action: action.to_owned(), ..Execute::default() });
+    if let Some(url) = evidence.hub() {
+        options.url = url.to_owned();
+    }
+    let mut report = checked(Hub::recorded(&options, evidence), &options).await;
+    "sendoff check --recorded FILE".clone_into(&mut report.again);
+    Ok(report)
+}
+
+async fn checked(hub: Hub<'_>, options: &Options) -> Report {
     let since = Instant::now();
-    let hub = Hub::meet(options).await;
     let mut untestable = untestable(&hub);
     let mut gone: Option<String> = None;
     let mut checks = Vec::new();
@@ -44,6 +67,10 @@ pub async fn run(options: &Options) -> Result<Report, NothingMatched> {
             (Outcome::NotRun, why.clone())
         } else {
             ask(check, &probe, untestable.is_some()).await
+        };
+        let (outcome, detail) = match hub.asked_for_more() || hub.cannot_tell(check.id) {
+            true => (Outcome::NotRun, NEEDS_THE_HUB.to_owned()),
+            false => (outcome, detail),
         };
         let lost = outcome.is_finding() && detail.starts_with("after ")
             || check.id == "auth/malformed/survived" && outcome.is_finding();
@@ -72,7 +99,7 @@ pub async fn run(options: &Options) -> Result<Report, NothingMatched> {
         untestable = Some(why).filter(|_| !checks.iter().any(|c| c.outcome == Outcome::Fail));
     }
     let exchanges = locked(&hub.exchanges).clone();
-    Ok(Report {
+    Report {
         hub: options.url.clone(),
         version: env!("CARGO_PKG_VERSION"),
         checks,
@@ -80,8 +107,11 @@ pub async fn run(options: &Options) -> Result<Report, NothingMatched> {
         took: since.elapsed(),
         again: again(options),
         exchanges,
-    })
+    }
 }
+
+/// What a recording cannot show.
+const NEEDS_THE_HUB: &str = "needs the hub itself; a recording does not show it";
 
 fn is_wanted(check: &Check, options: &Options) -> bool {
     let begins = |prefix: &String| {

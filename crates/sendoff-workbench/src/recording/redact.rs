@@ -301,7 +301,7 @@ impl Redactor {
             },
             Side::Hub => match names[..] {
                 [.., "state", "data"] => Fate::Masked,
-                [.., "oauth_url"] => Fate::Query,
+                [.., "oauth_url" | "url" | "form_url" | "token_url"] => Fate::Query,
                 _ => Fate::Kept,
             },
         }

@@ -1,0 +1,270 @@
+//! `sendoff send`: a delivery to any hub, as Looker would make it, from a shell or a CI job.
+
+mod args;
+mod data;
+mod form;
+mod progress;
+mod report;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use sendoff_workbench::instance::{
+    ActionId, Binding, Hub, Instance, Order, Params, Refused, Running, Sent, Settings, User,
+};
+use sendoff_workbench::{DataLimits, Fault, Paint, Severity, Warehouse, recording};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub(crate) use args::SendArgs;
+use report::Report;
+
+use crate::config::Environment;
+
+/// How a send ended. The table of the help is made of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Code {
+    /// The hub says that it was delivered.
+    Delivered = 0,
+    /// Looker takes it for failed.
+    Failed = 1,
+    /// The command is wrong.
+    Usage = 2,
+    /// There is no answer.
+    NoAnswer = 3,
+    /// Looker takes it for delivered, and nothing in the answer says that it was.
+    Mistaken = 4,
+    /// Stopped by a signal.
+    Stopped = 130,
+}
+
+/// Why nothing was sent, and with which code the command ends.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    code: Code,
+    why: String,
+}
+
+impl Stop {
+    fn usage(why: impl Into<String>) -> Self {
+        Self { code: Code::Usage, why: why.into() }
+    }
+
+    fn of(code: Code, why: impl Into<String>) -> Self {
+        Self { code, why: why.into() }
+    }
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::usage(refused.0)
+    }
+}
+
+/// Sends, prints what came of it, and ends with the code that says so.
+pub(crate) async fn run(
+    args: SendArgs,
+    environment: &Environment,
+    colour: bool,
+) -> anyhow::Result<ExitCode> {
+    let paint = if colour { Paint::Colour } else { Paint::Plain };
+    let code = match send(&args, environment, paint).await {
+        Ok(code) => code,
+        Err(stop) => {
+            if args.json {
+                let json = serde_json::json!({"exit_code": stop.code as u8, "error": stop.why});
+                crate::cli::print(format!("{json:#}\n").as_bytes())?;
+            }
+            eprintln!("{}", stop.why);
+            stop.code
+        }
+    };
+    Ok(ExitCode::from(code as u8))
+}
+
+async fn send(args: &SendArgs, environment: &Environment, paint: Paint) -> Result<Code, Stop> {
+    let secrets = args.secrets(environment).map_err(Stop::usage)?;
+    let (looker, _server) = looker(args).await?;
+    let hub = met(&looker, &args.to, secrets.token.as_deref()).await?;
+    let mut user = User { id: "ana".into(), name: "Ana".into(), ..User::default() };
+    user.attributes = args.attributes().map_err(Stop::usage)?;
+    looker.put_user(user).await?;
+    let code = match &args.replay {
+        Some(_) => replay(&looker, &hub, args, &secrets.params, paint).await,
+        None => deliver(&looker, &hub, args, &secrets.params, paint).await,
+    };
+    if let Some(path) = &args.record {
+        let entries = looker.journal().all();
+        recording::export(entries, path).await.map_err(|error| {
+            Stop::usage(format!("{} cannot be written: {error}.", path.display()))
+        })?;
+    }
+    code
+}
+
+/// A Looker in memory, whose download URLs and login URLs are served while it lives.
+async fn looker(args: &SendArgs) -> Result<(Instance, JoinSet<()>), Stop> {
+    let listener = TcpListener::bind(args.listen).await;
+    let listener = listener
+        .map_err(|error| Stop::usage(format!("{} cannot be listened on: {error}.", args.listen)))?;
+    let address = listener.local_addr().map_err(|error| Stop::usage(error.to_string()))?;
+    let base = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let cannot = |error: &dyn std::fmt::Display| Stop::usage(error.to_string());
+    let data = Warehouse::in_memory(DataLimits::default()).await.map_err(|e| cannot(&e))?;
+    let mut settings = Settings::new(&base, data);
+    settings.patience = args.patience;
+    let looker = Instance::open(settings).await.map_err(|error| cannot(&error))?;
+    let mut server = JoinSet::new();
+    let serving = looker.clone();
+    server.spawn(async move {
+        // Without its server a hub cannot fetch; what it says of that is in its answer.
+        let _ = serving.serve(listener).await;
+    });
+    Ok((looker, server))
+}
+
+/// The hub, listed.
+async fn met(looker: &Instance, url: &str, token: Option<&str>) -> Result<Hub, Stop> {
+    let hub = looker.add_hub(url, token).await?;
+    let Some(error) = &hub.fetch_error_message else { return Ok(hub) };
+    let listed = looker.journal().all().pop();
+    let status = listed.and_then(|entry| entry.exchange.status);
+    let hint = match (status, token) {
+        (Some(401 | 403), None) => " It wants a token: give one with --token.",
+        (Some(401 | 403), Some(_)) => " The token is not the hub's: look at --token.",
+        _ => "",
+    };
+    Err(Stop::of(Code::NoAnswer, format!("The hub's actions cannot be listed. {error}{hint}")))
+}
+
+/// The action of that name, or the one that was probably meant.
+fn action(hub: &Hub, name: &str) -> Result<ActionId, Stop> {
+    if hub.actions.iter().any(|action| action == name) {
+        return Ok(hub.action(name));
+    }
+    let known = hub.actions.iter().cloned();
+    let meant = match crate::config::closest(name, known) {
+        Some(meant) => format!(" Did you mean `{meant}`?"),
+        None => String::new(),
+    };
+    let list = hub.actions.join(", ");
+    Err(Stop::usage(format!("The hub has no action `{name}`.{meant} It has {list}.")))
+}
+
+async fn deliver(
+    looker: &Instance,
+    hub: &Hub,
+    args: &SendArgs,
+    params: &BTreeMap<String, String>,
+    paint: Paint,
+) -> Result<Code, Stop> {
+    let name = args.action.as_deref().ok_or_else(|| Stop::usage("Which action?"))?;
+    let action = action(hub, name)?;
+    let definition = looker.action(&action)?.definition;
+    let bound = params.iter().map(|(name, value)| (name.clone(), Binding::Value(value.clone())));
+    looker.configure(&action, bound.collect::<Params>()).await?;
+    let kept = args.kept_state().await.map_err(Stop::usage)?;
+    if let Some(state) = &kept {
+        looker.set_state("ana", &action, state).await?;
+    }
+    let (what, format) = data::what(looker, args, &definition).await?;
+    let mut order = Order::new(&action, what);
+    order.format = format;
+    order.way = args.way();
+    order.all_results = args.all_results;
+    order.faults = args.faults().map_err(Stop::usage)?;
+    order.title.clone_from(&args.title);
+    order.rendering = args.rendering(&definition);
+    order.answers = form::answers(looker, &action, args).await?;
+    let running = looker.send(order).await?;
+    let total = args.total().await;
+    let sent = watched(running, args, total, paint).await;
+    args.keep_state(looker.state("ana", &action).map(|state| state.data)).await?;
+    let code = code_of(sent.fault.as_ref(), sent.verdict.severity, stopped_by_fault(args));
+    Report { looker, sent: &sent, code, paint }.print(args)?;
+    Ok(code)
+}
+
+/// Whether the send was to break off.
+fn stopped_by_fault(args: &SendArgs) -> bool {
+    args.fault.iter().any(|fault| fault.contains("hangup"))
+}
+
+fn code_of(fault: Option<&Fault>, severity: Severity, on_purpose: bool) -> Code {
+    match (fault, severity) {
+        (Some(Fault::Stopped(_)), _) if !on_purpose => Code::Stopped,
+        (Some(Fault::Url(_) | Fault::Broken(_) | Fault::Silent(_) | Fault::Stopped(_)), _) => {
+            Code::NoAnswer
+        }
+        (Some(Fault::Status(..) | Fault::Unreadable(_)), _) | (_, Severity::Failure) => {
+            Code::Failed
+        }
+        (None, Severity::Success) => Code::Delivered,
+        (None, Severity::Mistaken | Severity::Unknown) => Code::Mistaken,
+    }
+}
+
+/// The send, with its progress on a terminal; Ctrl-C stops it.
+async fn watched(
+    running: Running,
+    args: &SendArgs,
+    total: Option<u64>,
+    paint: Paint,
+) -> std::sync::Arc<Sent> {
+    let watch = running.clone();
+    let shown = progress::show(watch.progress(), total, paint, args.is_quiet());
+    let finished = running.finished();
+    tokio::pin!(finished, shown);
+    loop {
+        tokio::select! {
+            sent = &mut finished => {
+                progress::clear(args.is_quiet());
+                return sent;
+            }
+            () = &mut shown => {}
+            _ = tokio::signal::ctrl_c() => watch.cancel(),
+        }
+    }
+}
+
+/// Makes every recorded delivery again.
+async fn replay(
+    looker: &Instance,
+    hub: &Hub,
+    args: &SendArgs,
+    params: &BTreeMap<String, String>,
+    paint: Paint,
+) -> Result<Code, Stop> {
+    let Some(path) = &args.replay else { return Ok(Code::Usage) };
+    let cannot = |error: std::io::Error| Stop::usage(format!("{}: {error}.", path.display()));
+    let mut reader = recording::Reader::open(path).await.map_err(cannot)?;
+    let faults = args.faults().map_err(Stop::usage)?;
+    let mut worst = None;
+    let mut all = Vec::new();
+    while let Some(recorded) = reader.next().await.map_err(cannot)? {
+        let wanted = recorded.call == sendoff_workbench::Call::Execute
+            && (args.only.is_empty() || args.only.contains(&recorded.id))
+            && args.action.as_ref().is_none_or(|name| recorded.action.as_ref() == Some(name));
+        if !wanted {
+            continue;
+        }
+        if let Some(name) = &recorded.action {
+            action(hub, name)?;
+        }
+        let replayed = looker.replay(hub.id, &recorded, params, faults.clone()).await?;
+        let severity = replayed.verdict.severity;
+        let code = code_of(replayed.fault.as_ref(), severity, stopped_by_fault(args));
+        worst = worst.max(Some(code));
+        report::replayed(&replayed, looker, args, paint)?;
+        all.push(replayed);
+    }
+    let Some(worst) = worst else {
+        let why = "The recording has no such delivery; --only and ACTION choose among them.";
+        return Err(Stop::usage(format!("{}: {why}", path.display())));
+    };
+    if args.json {
+        let json = serde_json::json!({"exit_code": worst as u8, "replayed": all});
+        report::json(&json)?;
+    }
+    Ok(worst)
+}

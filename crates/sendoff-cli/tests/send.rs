@@ -1,0 +1,342 @@
+//! `sendoff send`, `sendoff record` and `sendoff check --recorded` as child processes.
+
+#![allow(clippy::disallowed_methods, reason = "small files, in a test")]
+
+#[path = "serve/hub.rs"]
+#[allow(dead_code, reason = "shared with the tests of serve")]
+mod hub;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+struct Lab {
+    hub: hub::Hub,
+    folder: tempfile::TempDir,
+}
+
+impl Lab {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_str().unwrap().to_owned();
+        let near = ("SENDOFF_ALLOW_ADDRESSES", "127.0.0.0/8");
+        Self { hub: hub::Hub::start(&[("SENDOFF_FILE_ROOT", &root), near]), folder }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/", self.hub.address)
+    }
+
+    fn send(&self, more: &[&str]) -> Output {
+        send_to(&self.url(), &self.hub.token, more)
+    }
+
+    fn delivered(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+}
+
+fn send_to(url: &str, token: &str, more: &[&str]) -> Output {
+    hub::sendoff()
+        .args(["send", "--to", url])
+        .args(more)
+        .env("SENDOFF_TOKEN", token)
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_delivery_is_made_and_told_in_words_and_json() {
+    let lab = Lab::start();
+    let sent =
+        lab.send(&["file", "--look", "penguins", "--format", "csv", "--field", "filename=p.csv"]);
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    assert_eq!(lab.delivered("p.csv").lines().count(), 345);
+    assert!(said(&sent).contains("User sees  Nothing: it was sent."), "{}", said(&sent));
+    assert!(sent.stderr.is_empty(), "no progress without a terminal");
+
+    let csv = lab.folder.path().join("mine.csv");
+    std::fs::write(&csv, "email,n\na@example.com,1\n").unwrap();
+    let csv = csv.to_str().unwrap();
+    // As it is, by its ending; and made into JSON.
+    let sent = lab.send(&["file", "--data", csv, "--field", "filename=as-it-is.csv", "--json"]);
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    let json: Value = serde_json::from_slice(&sent.stdout).unwrap();
+    assert_eq!(json["exit_code"], 0);
+    assert_eq!(json["outcome"]["success"], true);
+    assert_eq!(json["verdict"]["severity"], "success");
+    assert_eq!(json["progress"]["stage"], "ended");
+    assert!(json["exchange"]["url"].as_str().unwrap().ends_with("/actions/file/execute"));
+    assert!(!said(&sent).contains(&lab.hub.token));
+    assert_eq!(lab.delivered("as-it-is.csv"), "email,n\na@example.com,1\n");
+    let made = ["file", "--data", csv, "--format", "json", "--field", "filename=made.json"];
+    let sent = lab.send(&made);
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    let made: Value = serde_json::from_str(&lab.delivered("made.json")).unwrap();
+    assert_eq!(made[0]["mine.email"], "a@example.com", "{made}");
+    let big = ["file", "--generate", "3MB", "--format", "csv", "--field", "filename=big.csv"];
+    assert_eq!(code(&lab.send(&big)), Some(0));
+    assert!(lab.delivered("big.csv").len() > 3_000_000);
+}
+
+#[test]
+fn wrong_usage_is_2_and_suggests_what_was_meant() {
+    let lab = Lab::start();
+    for (more, says) in [
+        (&["fiel", "--look", "penguins"][..], "Did you mean `file`?"),
+        (&["file", "--look", "penguins", "--field", "filname=x"], "Did you mean `filename`?"),
+        (&["file", "--look", "penguins", "--format", "cvs"], "did you mean `csv`?"),
+        (&["file", "--look", "penguins", "--param", "kee=1"], "no param `kee`"),
+        (&["file", "--look", "pinguins"], "There are:"),
+        (&["file", "--sql", "SELEC 1", "--field", "filename=x"], "SQL"),
+        (&["file", "--look", "penguins", "--field", "overwrite=perhaps"], "It can be"),
+        (&["file", "--look", "penguins", "--fault", "bang"], "Known are cut@BYTES"),
+        (&["file", "--data", "not-there.csv"], "cannot be read"),
+        (&["file"], "required"),
+        (&["file", "--look", "penguins", "--param", "a=env:NOT_SET"], "NOT_SET is not set"),
+    ] {
+        let sent = lab.send(more);
+        assert_eq!(code(&sent), Some(2), "{more:?} {}", said(&sent));
+        assert!(said(&sent).contains(says), "{more:?} {}", said(&sent));
+    }
+}
+
+#[test]
+fn failures_and_silence_have_codes_of_their_own() {
+    let lab = Lab::start();
+    let once = ["file", "--look", "penguins", "--field", "filename=once.csv"];
+    assert_eq!(code(&lab.send(&once)), Some(0));
+    let twice = lab.send(&once);
+    assert_eq!(code(&twice), Some(1), "{}", said(&twice));
+    assert!(said(&twice).contains("The schedule history shows a failure"), "{}", said(&twice));
+    // Cut data is no file.
+    let cut = lab.send(&[
+        "file",
+        "--look",
+        "penguins",
+        "--field",
+        "filename=cut.csv",
+        "--fault",
+        "cut@3000",
+    ]);
+    assert_eq!(code(&cut), Some(1), "{}", said(&cut));
+    assert!(said(&cut).contains("seed=1 fault=cut@3000"), "{}", said(&cut));
+    assert_eq!(lab.delivered("cut.csv"), "");
+
+    let wrong = send_to(&lab.url(), "a/b", &once);
+    assert_eq!(code(&wrong), Some(3), "{}", said(&wrong));
+    assert!(said(&wrong).contains("The token is not the hub's"), "{}", said(&wrong));
+    let gone = send_to("http://127.0.0.1:1/", "a/b", &once);
+    assert_eq!(code(&gone), Some(3), "{}", said(&gone));
+    assert!(said(&gone).contains("No connection to 127.0.0.1:1"), "{}", said(&gone));
+}
+
+#[test]
+fn an_answer_that_looker_mistakes_is_4() {
+    for (fault, want) in [
+        ("execute/delivery/not-empty", 4),
+        ("execute/delivery/in-envelope", 4),
+        ("execute/delivery/is-json", 4),
+        ("execute/delivery/succeeds", 1),
+    ] {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn_on(
+            async move { sendoff_workbench::bad::serve(fault, listener).await.unwrap() },
+            runtime.handle(),
+        );
+        let more = [
+            "ledger",
+            "--look",
+            "penguins",
+            "--no-form",
+            "--param",
+            "api_key=k-1-secret",
+            "--param",
+            "user_email=ana@example.com",
+        ];
+        let sent = send_to(&url, sendoff_workbench::bad::TOKEN, &more);
+        assert_eq!(code(&sent), Some(want), "{fault} {}", said(&sent));
+    }
+}
+
+/// The recorder, and where it listens.
+fn recorder(lab: &Lab, out: &Path) -> (Child, String) {
+    let mut child = hub::sendoff()
+        .args(["record", "--to", &lab.url(), "--listen", "127.0.0.1:0", "--out"])
+        .arg(out)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().rsplit(' ').next().unwrap().to_owned();
+    (child, url)
+}
+
+fn end(mut recorder: Child) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(recorder.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(recorder.wait().unwrap().success());
+}
+
+#[test]
+fn what_was_recorded_is_sent_again_and_checked() {
+    let lab = Lab::start();
+    let out = lab.folder.path().join("recorded.jsonl");
+    let (recording, url) = recorder(&lab, &out);
+    let send = |more: &[&str]| send_to(&url, &lab.hub.token, more);
+    let first = send(&["file", "--look", "penguins", "--push", "--field", "filename=r.csv"]);
+    assert_eq!(code(&first), Some(0), "{}", said(&first));
+    let refused = send(&["file", "--look", "penguins", "--push", "--field", "filename=r.csv"]);
+    assert_eq!(code(&refused), Some(1), "{}", said(&refused));
+    end(recording);
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert!(!text.contains(&lab.hub.token));
+    let calls: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let calls: Vec<_> = calls.iter().map(|call| call["call"].as_str().unwrap()).collect();
+    assert_eq!(calls, ["list", "form", "execute", "list", "form", "execute"]);
+
+    let out = out.to_str().unwrap();
+    std::fs::remove_file(lab.folder.path().join("r.csv")).unwrap();
+    let again = lab.send(&["--replay", out, "--only", "3", "--json"]);
+    assert_eq!(code(&again), Some(0), "{}", said(&again));
+    let json: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(json["replayed"][0]["status_then"], 200);
+    assert_eq!(lab.delivered("r.csv").lines().count(), 345);
+    let both = lab.send(&["--replay", out]);
+    assert_eq!(code(&both), Some(1), "the file is there: {}", said(&both));
+    let none = lab.send(&["debug", "--replay", out]);
+    assert_eq!(code(&none), Some(2), "{}", said(&none));
+
+    let checked = hub::sendoff().args(["check", "--recorded", out, "--json"]).output().unwrap();
+    assert_eq!(code(&checked), Some(0), "{}", said(&checked));
+    let report: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let outcome = |id: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["id"] == id).unwrap()["outcome"].clone()
+    };
+    for id in [
+        "list/answer/is-json",
+        "form/answer/shape",
+        "execute/delivery/in-envelope",
+        "execute/error/in-envelope",
+    ] {
+        assert_eq!(outcome(id), "pass", "{id}");
+    }
+    for id in [
+        "auth/missing/list-refused",
+        "list/urls/reachable",
+        "robustness/json/broken",
+        "execute/error/missing-param",
+    ] {
+        assert_eq!(outcome(id), "not_run", "{id}");
+    }
+}
+
+#[test]
+fn a_recording_of_a_wrong_hub_is_found_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("r.jsonl");
+    let line = |id: u32, call: &str, body: &str| {
+        let body = serde_json::json!({"bytes": body.len(), "text": body});
+        serde_json::json!({
+            "sendoff": "exchange/1", "id": id, "started": "2026-11-25T10:00:00Z", "call": call,
+            "action": "a", "request": {"method": "POST", "url": "https://h.example/", "headers": [],
+                                       "body": {"bytes": 0, "text": ""}},
+            "response": {"status": 200, "headers": [["content-type", "application/json"]], "body": body},
+        })
+    };
+    let list = r#"{"label":"H","integrations":[{"name":"a","label":"A","url":"https://h.example/a/execute","form_url":"https://h.example/a/form","supported_action_types":["query"],"supported_download_settings":["push"]}]}"#;
+    let form = r#"{"fields":[{"name":"f","label":"F","type":"select"}],"state":{"data":"••••","refreshTime":600}}"#;
+    let mut text = Vec::new();
+    for (n, (call, body)) in
+        [("list", list), ("form", form), ("execute", "")].into_iter().enumerate()
+    {
+        writeln!(text, "{}", line(n as u32 + 1, call, body)).unwrap();
+    }
+    std::fs::write(&file, text).unwrap();
+    let checked =
+        hub::sendoff().args(["check", "--json", "--recorded"]).arg(&file).output().unwrap();
+    let report: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let found: Vec<_> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| ["fail", "warn", "note"].contains(&check["outcome"].as_str().unwrap()))
+        .map(|check| check["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        found,
+        ["form/state/refresh-name", "form/field/select-has-options", "execute/delivery/not-empty"]
+    );
+    assert_eq!(code(&checked), Some(1));
+    std::fs::write(&file, "nonsense").unwrap();
+    let wrong = hub::sendoff().args(["check", "--recorded"]).arg(&file).output().unwrap();
+    assert_eq!(code(&wrong), Some(2));
+    assert!(said(&wrong).contains("line 1 is no recorded exchange"), "{}", said(&wrong));
+}
+
+/// The copied lines, run by a shell.
+#[test]
+fn copied_lines_do_what_was_done() {
+    let lab = Lab::start();
+    let out = lab.folder.path().join("r.jsonl");
+    let record = ["--push", "--record", out.to_str().unwrap(), "--field", "filename=it's.csv"];
+    let sent = lab.send(&[&["file", "--sql", "SELECT 1 AS a, 'it''s' AS b"], &record[..]].concat());
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    let original = lab.delivered("it's.csv");
+    assert!(original.contains("it's"), "{original}");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let recorded = runtime.block_on(async {
+        let mut reader = sendoff_workbench::recording::Reader::open(&out).await.unwrap();
+        reader.all(100).await.unwrap()
+    });
+    let execute = recorded.iter().find(|r| r.call == sendoff_workbench::Call::Execute).unwrap();
+    let line = sendoff_workbench::copy::send_line(execute, None, &lab.url()).unwrap();
+    let curl = sendoff_workbench::copy::curl_line(execute, &execute.request.url).unwrap();
+    for line in [line, curl] {
+        let _ = std::fs::remove_file(lab.folder.path().join("it's.csv"));
+        let folder = Path::new(env!("CARGO_BIN_EXE_sendoff")).parent().unwrap();
+        let ran = Command::new("sh")
+            .args(["-c", &line])
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
+            .env("SENDOFF_TOKEN", &lab.hub.token)
+            .output()
+            .unwrap();
+        assert_eq!(code(&ran), Some(0), "{line}\n{}", said(&ran));
+        assert_eq!(lab.delivered("it's.csv"), original, "{line}\n{}", said(&ran));
+    }
+}
+
+#[test]
+fn a_state_is_kept_between_two_sends_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let lab = Lab::start();
+    let state = lab.folder.path().join("state");
+    std::fs::write(&state, "{\"token\":\"t-1\"}").unwrap();
+    let more = ["debug", "--look", "penguins", "--state", state.to_str().unwrap(), "--json"];
+    let sent = lab.send(&more);
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    let json: Value = serde_json::from_slice(&sent.stdout).unwrap();
+    let body = json["exchange"]["request_body"]["start"].as_str().unwrap();
+    assert!(body.contains("\"state_json\":\"••••\""), "{body}");
+    std::fs::remove_file(&state).unwrap();
+    assert_eq!(code(&lab.send(&more)), Some(0));
+    assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o600);
+}
