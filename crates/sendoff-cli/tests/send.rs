@@ -100,7 +100,7 @@ fn wrong_usage_is_2_and_suggests_what_was_meant() {
         (&["file", "--look", "penguins", "--param", "kee=1"], "no param `kee`"),
         (&["file", "--look", "pinguins"], "There are:"),
         (&["file", "--sql", "SELEC 1", "--field", "filename=x"], "SQL"),
-        (&["file", "--look", "penguins", "--field", "overwrite=perhaps"], "It can be"),
+        (&["file", "--look", "penguins", "--field", "if_exists=perhaps"], "It can be"),
         (&["file", "--look", "penguins", "--fault", "bang"], "Known are cut@BYTES"),
         (&["file", "--data", "not-there.csv"], "cannot be read"),
         (&["file"], "required"),
@@ -115,7 +115,8 @@ fn wrong_usage_is_2_and_suggests_what_was_meant() {
 #[test]
 fn failures_and_silence_have_codes_of_their_own() {
     let lab = Lab::start();
-    let once = ["file", "--look", "penguins", "--field", "filename=once.csv"];
+    let once =
+        ["file", "--look", "penguins", "--field", "filename=once.csv", "--field", "if_exists=fail"];
     assert_eq!(code(&lab.send(&once)), Some(0));
     let twice = lab.send(&once);
     assert_eq!(code(&twice), Some(1), "{}", said(&twice));
@@ -123,6 +124,7 @@ fn failures_and_silence_have_codes_of_their_own() {
     // Cut data is no file.
     let cut = lab.send(&[
         "file",
+        "--push",
         "--look",
         "penguins",
         "--field",
@@ -160,13 +162,13 @@ fn an_answer_that_looker_mistakes_is_4() {
         );
         let more = [
             "ledger",
-            "--look",
-            "penguins",
+            "--sql",
+            "SELECT 1 AS email",
             "--no-form",
             "--param",
             "api_key=k-1-secret",
             "--param",
-            "user_email=ana@example.com",
+            "sender=ana@example.com",
         ];
         let sent = send_to(&url, sendoff_workbench::bad::TOKEN, &more);
         assert_eq!(code(&sent), Some(want), "{fault} {}", said(&sent));
@@ -199,9 +201,19 @@ fn what_was_recorded_is_sent_again_and_checked() {
     let out = lab.folder.path().join("recorded.jsonl");
     let (recording, url) = recorder(&lab, &out);
     let send = |more: &[&str]| send_to(&url, &lab.hub.token, more);
-    let first = send(&["file", "--look", "penguins", "--push", "--field", "filename=r.csv"]);
+    let more = [
+        "file",
+        "--look",
+        "penguins",
+        "--push",
+        "--field",
+        "filename=r.csv",
+        "--field",
+        "if_exists=fail",
+    ];
+    let first = send(&more);
     assert_eq!(code(&first), Some(0), "{}", said(&first));
-    let refused = send(&["file", "--look", "penguins", "--push", "--field", "filename=r.csv"]);
+    let refused = send(&more);
     assert_eq!(code(&refused), Some(1), "{}", said(&refused));
     end(recording);
     let text = std::fs::read_to_string(&out).unwrap();

@@ -248,7 +248,7 @@ fn write_body(out: &mut String, mark: &str, body: &Peek, paint: Paint) -> fmt::R
 }
 
 /// Whole JSON is indented with its long texts cut; anything else stays as it came.
-fn readable(body: &Peek) -> String {
+pub(crate) fn readable(body: &Peek) -> String {
     let text = body.text();
     let whole = body.first.len() as u64 == body.total;
     match serde_json::from_str::<Value>(&text) {

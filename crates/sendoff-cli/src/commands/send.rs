@@ -196,9 +196,9 @@ fn code_of(fault: Option<&Fault>, severity: Severity, on_purpose: bool) -> Code 
         (Some(Fault::Url(_) | Fault::Broken(_) | Fault::Silent(_) | Fault::Stopped(_)), _) => {
             Code::NoAnswer
         }
-        (Some(Fault::Status(..) | Fault::Unreadable(_)), _) | (_, Severity::Failure) => {
-            Code::Failed
-        }
+        (Some(Fault::Status(..)), _) | (_, Severity::Failure) => Code::Failed,
+        // What Looker makes of an answer that it cannot read is not known.
+        (Some(Fault::Unreadable(_)), _) => Code::Mistaken,
         (None, Severity::Success) => Code::Delivered,
         (None, Severity::Mistaken | Severity::Unknown) => Code::Mistaken,
     }

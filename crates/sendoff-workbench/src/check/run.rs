@@ -46,6 +46,8 @@ pub async fn run_recorded(options: &Options, evidence: Evidence) -> Result<Repor
     options.execute = evidence
         .delivered()
         .map(|action| Execute { action: action.to_owned(), ..Execute::default() });
+    // Whether the hub has a token is not shown by what was recorded with one.
+    options.token = Some(crate::request::MASK.to_owned());
     if let Some(url) = evidence.hub() {
         options.url = url.to_owned();
     }

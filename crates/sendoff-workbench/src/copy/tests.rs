@@ -102,3 +102,20 @@ fn a_test_has_the_bytes_and_what_was_answered() {
     let list = Recorded { call: Call::List, ..recorded(&json!({})) };
     assert!(rust_test(&list).is_err());
 }
+
+/// The test that stands there is compiled and run by the library's own tests.
+#[test]
+fn a_copied_test_is_the_one_that_the_library_runs() {
+    let body = json!({
+        "type": "query", "scheduled_plan": {"scheduled_plan_id": 1, "title": "A \"title\""},
+        "attachment": {"mimetype": "text/csv", "extension": "csv", "data": "a,b\n1,2\n"},
+        "data": {}, "form_params": {},
+    });
+    let mut recorded = recorded(&body);
+    recorded.action = Some("count".into());
+    if let Some(response) = &mut recorded.response {
+        response.body = RecordedBody::of(b"{\"looker\":{\"success\":true}}".to_vec(), 27, false);
+    }
+    let golden = include_str!("../../../sendoff/tests/golden/copied.rs");
+    assert_eq!(rust_test(&recorded).unwrap(), golden);
+}

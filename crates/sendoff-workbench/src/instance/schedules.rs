@@ -224,13 +224,19 @@ impl Instance {
             })
             .collect()
         };
-        if due.is_empty() || self.saved().await.is_err() {
+        if due.is_empty() {
             return Vec::new();
         }
+        let kept = self.saved().await;
         let mut began = Vec::new();
         for schedule in due {
             let order = schedule.order.clone();
-            match self.begin(order, Trigger::Schedule, Some(schedule.id)).await {
+            // What could not be kept might come twice, so it is not sent.
+            let begun = match kept.clone() {
+                Ok(()) => self.begin(order, Trigger::Schedule, Some(schedule.id)).await,
+                Err(refused) => Err(refused),
+            };
+            match begun {
                 Ok(running) => began.push(running),
                 Err(refused) => {
                     let (order, title) = (&schedule.order, &schedule.title);
