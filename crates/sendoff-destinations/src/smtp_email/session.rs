@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use sendoff::prelude::*;
 use sendoff::{Http, Redactor, Stop, byte_count};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ const LONGEST_LINE: usize = 4096;
 const MOST_LINES: usize = 100;
 /// Written at a time, so that a slow way is no silent one.
 const PIECE: usize = 32 * 1024;
+/// How much of a message may be on its way to the server's machine.
+const AHEAD: usize = 128 * 1024;
 /// A server that checks a message for viruses thinks long: RFC 5321, 4.5.3.2.6, gives it ten
 /// minutes where it gives others two.
 const PATIENCE_AFTER_DOT: u32 = 5;
@@ -155,6 +158,11 @@ impl Session {
     pub(super) async fn open(http: &Http, stop: &Stop, server: Server<'_>) -> Result<Self> {
         let Server { host, port, encryption, login, hello } = server;
         let stream = http.connect("smtp", host, port).await?;
+        // The kernel takes several megabytes ahead of the network unless it is told not to; then the
+        // dot could be written long before the server has the message, or is known to be gone.
+        if let Err(fault) = sockopt::set_socket_send_buffer_size(&stream, AHEAD) {
+            tracing::debug!(%fault, "socket options");
+        }
         let own = stream.local_addr().map(|own| address_literal(own.ip()));
         let hello = hello.map_or_else(|| own.unwrap_or_else(|_| "localhost".into()), str::to_owned);
         let wire: Box<dyn Wire> = match encryption {

@@ -19,6 +19,9 @@ const PIECE: usize = 16 * 1024;
 /// The time between two pieces of a slowed connection.
 const TICK: Duration = Duration::from_millis(20);
 
+/// Several segments of the loopback, and far less than any upload under test.
+const RECEIVE_BUFFER: usize = 256 * 1024;
+
 /// Which way bytes flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -83,6 +86,9 @@ impl Proxy {
     /// The system's, when it gives no port.
     pub async fn to(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        // Connections inherit it. Some machines let it grow to tens of megabytes, in which a whole
+        // upload would vanish that is to be cut in its middle.
+        rustix::net::sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             target,
