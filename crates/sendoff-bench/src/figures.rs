@@ -45,6 +45,8 @@ pub(crate) enum Figure {
     DriveUpload,
     /// A result fetched by URL to Google Cloud Storage.
     StorageUpload,
+    /// 100,000 rows of 20 columns to Google Sheets.
+    Sheets,
 }
 
 impl Figure {
@@ -64,6 +66,7 @@ impl Figure {
             Self::DriveForm => "form of Google Drive, 10,000 folders",
             Self::DriveUpload => "download_url to Google Drive",
             Self::StorageUpload => "download_url to Google Cloud Storage",
+            Self::Sheets => "100,000 rows of 20 columns to Google Sheets",
         }
     }
 }
@@ -96,6 +99,7 @@ impl Bench {
             Figure::Paced => self.paced().await,
             Figure::Many => self.many().await,
             Figure::DriveForm => self.drive_form().await,
+            Figure::Sheets => self.sheets().await,
             Figure::DriveUpload | Figure::StorageUpload => self.google_upload(figure).await,
         }
     }
@@ -406,6 +410,7 @@ pub(crate) fn check(answer: crate::client::Answer<'_>) -> Result<()> {
 /// What the vendor got since it was last asked.
 #[derive(Deserialize)]
 pub(crate) struct Total {
+    pub(crate) requests: u64,
     pub(crate) bytes: u64,
 }
 

@@ -14,6 +14,11 @@ use crate::table::Row;
 const FOLDERS: usize = 10_000;
 /// How long each of Google's answers takes, in milliseconds.
 const LATENCY: u64 = 50;
+/// The spreadsheet that is there.
+const SPREADSHEET: &str = "spreadsheet-of-the-bench";
+/// What goes there, and what a write should carry at most.
+const SHEET_ROWS: u64 = 100_000;
+const WRITE: u64 = 2_000_000;
 /// A key of nobody's.
 const KEY: &str = include_str!("../../sendoff-destinations/src/shared/google/test_key.pem");
 
@@ -37,6 +42,7 @@ pub(crate) fn answer(head: &str, target: &str) -> String {
         "/oauth2/v2/userinfo" => r#"{"email":"ada@example.com","verified_email":true}"#.to_owned(),
         "/drive/v3/drives" => r#"{"drives":[{"id":"0ASharedDrive","name":"Finance"}]}"#.to_owned(),
         "/drive/v3/files" => page(target),
+        path if path.starts_with("/v4/spreadsheets/") => sheets(path),
         _ => {
             let id = path.rsplit('/').next().unwrap_or_default();
             format!(
@@ -45,6 +51,14 @@ pub(crate) fn answer(head: &str, target: &str) -> String {
         }
     };
     response("200 OK", "content-type: application/json\r\n", &text)
+}
+
+/// A spreadsheet with one tab, which takes anything.
+fn sheets(path: &str) -> String {
+    let sheets = r#"[{"properties":{"sheetId":0,"title":"Data","gridProperties":{"rowCount":1000,"columnCount":26}}}]"#;
+    let seen = path.split('/').count() == 4 && !path.contains(':');
+    let sheets = if seen { format!(r#","sheets":{sheets}"#) } else { String::new() };
+    format!(r#"{{"spreadsheetId":"{SPREADSHEET}","properties":{{"title":"Bench"}}{sheets}}}"#)
 }
 
 /// As many folders as are asked for, of all that there are.
@@ -78,7 +92,8 @@ fn response(status: &str, headers: &str, text: &str) -> String {
 
 impl Bench {
     async fn hub_of_google(&self, vendor: &Server) -> Result<Hub> {
-        let hosts = ["oauth2.googleapis.com", "www.googleapis.com", "storage.googleapis.com"];
+        let hosts =
+            ["oauth2", "www", "storage", "sheets"].map(|host| format!("{host}.googleapis.com"));
         let origins = hosts.map(|host| format!("https://{host}=http://{}", vendor.address));
         let more = [
             ("SENDOFF_ORIGINS", origins.join(",")),
@@ -126,6 +141,52 @@ impl Bench {
             ratio: None,
             must: "300 ms".into(),
             ok: worst < 300.0,
+        })
+    }
+
+    /// How many requests a large result takes: Google allows a user 60 writes a minute.
+    pub(crate) async fn sheets(&self) -> Result<Row> {
+        let vendor = Server::part(&["vendor", "--google"])?;
+        let hub = self.hub_of_google(&vendor).await?;
+        let execute = serde_json::json!({
+            "type": "query",
+            "scheduled_plan": {
+                "scheduled_plan_id": 88,
+                "title": "Bench",
+                "download_url": format!("http://{}/cells/{SHEET_ROWS}", vendor.address),
+            },
+            "attachment": null,
+            "data": {"state_json": state()},
+            "form_params": {"spreadsheet": SPREADSHEET, "overwrite": "yes", "format": "csv"},
+        });
+        let path = "/actions/google_sheets/execute";
+        let execute = request(path, &hub.token, execute.to_string().as_bytes());
+        let before = hub.server.memory()?.now;
+        let mut times = Vec::new();
+        let (mut calls, mut bytes) = (0, 0);
+        for _ in 0..self.rounds {
+            let mut client = Client::connect(hub.server.address).await?;
+            crate::figures::total(vendor.address).await?;
+            let started = Instant::now();
+            check(client.exchange(&execute).await?)?;
+            times.push(started.elapsed().as_secs_f64());
+            let total = crate::figures::total(vendor.address).await?;
+            (calls, bytes) = (total.requests, total.bytes);
+        }
+        let growth = hub.server.memory()?.peak.saturating_sub(before) as f64 / MIB;
+        // One look, one hidden tab, one last step, and the rows in writes of what Google advises.
+        let fewest = 3 + bytes.div_ceil(WRITE);
+        Ok(Row {
+            figure: Figure::Sheets.title().into(),
+            measured: format!(
+                "{calls} calls for {:.1} MB, {:.1} s, memory +{growth:.1} MiB",
+                bytes as f64 / 1e6,
+                median(&mut times)
+            ),
+            yardstick: format!("{fewest} calls of 2 MB"),
+            ratio: None,
+            must: "the fewest, ≤ 60".into(),
+            ok: calls > 3 && calls <= fewest.min(60) && bytes > 20 * SHEET_ROWS,
         })
     }
 
@@ -214,6 +275,11 @@ mod tests {
         assert!(more.starts_with("HTTP/1.1 308 ") && more.contains("range: bytes=0-99\r\n"));
         let last = answer("put\r\ncontent-range: bytes 100-149/150", "/storage?upload_id=1");
         assert!(last.contains(r#""size":"150""#), "{last}");
+        assert!(sheets("/v4/spreadsheets/x").contains(r#""rowCount":1000"#));
+        let path = "/v4/spreadsheets/x:batchupdate";
+        let done =
+            format!(r#"{{"spreadsheetId":"{SPREADSHEET}","properties":{{"title":"Bench"}}}}"#);
+        assert_eq!(sheets(path), done);
         assert_eq!(page("/drive/v3/files?pagesize=200").matches("\"id\"").count(), 200);
     }
 }

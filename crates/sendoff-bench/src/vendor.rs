@@ -84,7 +84,12 @@ fn connection(
             give_rows(&mut socket, rows.parse().unwrap_or(1))?;
             continue;
         }
+        if let Some(rows) = target.strip_prefix("/cells/") {
+            give_cells(&mut socket, rows.parse().unwrap_or(1))?;
+            continue;
+        }
         if google && target != "/total" {
+            total.requests.fetch_add(1, Ordering::Relaxed);
             total.bytes.fetch_add(body, Ordering::Relaxed);
             std::thread::sleep(latency);
             socket.write_all(crate::google::answer(&head, &target).as_bytes())?;
@@ -199,6 +204,21 @@ fn give_rows(socket: &mut TcpStream, rows: usize) -> io::Result<()> {
     socket.write_all(head.as_bytes())?;
     for chunk in crate::rows::document(rows) {
         socket.write_all(&framed(&chunk))?;
+    }
+    socket.write_all(b"0\r\n\r\n")
+}
+
+/// So many rows of CSV with 20 columns.
+fn give_cells(socket: &mut TcpStream, rows: usize) -> io::Result<()> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write_all(head.as_bytes())?;
+    let header: Vec<_> = (0..20).map(|column| format!("Orders Column {column}")).collect();
+    socket.write_all(&framed(format!("{}\n", header.join(",")).as_bytes()))?;
+    let cells = ["shipped,2026-11-25,12.50,Frankfurt am Main"; 4].join(",");
+    let row = |n: usize| format!("{n},{cells},{},x,yes\n", n % 97);
+    for from in (0..rows).step_by(1_000) {
+        let block: String = (from..rows.min(from + 1_000)).map(row).collect();
+        socket.write_all(&framed(block.as_bytes()))?;
     }
     socket.write_all(b"0\r\n\r\n")
 }

@@ -133,12 +133,12 @@ struct LoginClient {
     action: String,
     id: String,
     secret: String,
-    /// The reference hub's names.
-    variables: Option<(&'static str, &'static str)>,
+    /// The reference hub's names; the second are read where the first are not set.
+    variables: [Option<(&'static str, &'static str)>; 2],
 }
 
 impl LoginClient {
-    fn new(action: &str, variables: Option<(&'static str, &'static str)>) -> Self {
+    fn new(action: &str, variables: [Option<(&'static str, &'static str)>; 2]) -> Self {
         let path = |what: &str| format!("oauth.{action}.{what}");
         let (id, secret) = (path("client_id"), path("client_secret"));
         Self { action: action.to_owned(), id, secret, variables }
@@ -153,7 +153,9 @@ impl Catalogue {
             let name = action.spec().name;
             catalogue.names.push(name.to_owned());
             if let Some(LoginBy::OAuth(oauth)) = action.spec().login {
-                catalogue.logins.push(LoginClient::new(name, oauth.variables));
+                catalogue
+                    .logins
+                    .push(LoginClient::new(name, [oauth.variables, oauth.or_variables]));
             }
             // The link to a page of Looker's is nothing to be set.
             let params = action.params().into_iter().filter(|p| p.delegate_oauth_url.is_none());

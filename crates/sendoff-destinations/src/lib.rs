@@ -14,6 +14,7 @@ mod dropbox;
 mod file;
 mod google_cloud_storage;
 mod google_drive;
+mod google_sheets;
 mod hubspot_companies;
 mod hubspot_contacts;
 mod jira_create_issue;
@@ -66,6 +67,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(dropbox::Dropbox),
         Box::new(google_cloud_storage::GoogleCloudStorage::default()),
         Box::new(google_drive::GoogleDrive::default()),
+        Box::new(google_sheets::GoogleSheets::default()),
         Box::new(hubspot_companies::HubspotCompanies),
         Box::new(hubspot_contacts::HubspotContacts),
         Box::new(jira_create_issue::Jira),
@@ -114,6 +116,7 @@ pub fn fakes() -> Vec<MakeFake> {
         file::fake,
         google_cloud_storage::fake::fake,
         google_drive::fake::fake,
+        google_sheets::fake::fake,
         hubspot_companies::fake,
         hubspot_contacts::fake,
         jira_create_issue::fake,
@@ -153,6 +156,7 @@ pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
         ("airtable", airtable::DIFFERENCES),
         ("aws_ec2_stop_instance", aws_ec2_stop_instance::DIFFERENCES),
         ("digitalocean_droplet", digitalocean_droplet::DIFFERENCES),
+        ("google_sheets", google_sheets::DIFFERENCES),
         ("hubspot_companies", shared::hubspot::DIFFERENCES),
         ("hubspot_contacts", shared::hubspot::DIFFERENCES),
         ("jira_create_issue", jira_create_issue::DIFFERENCES),
@@ -184,6 +188,7 @@ pub fn setup_guides() -> &'static [(&'static str, &'static str)] {
         ("file", include_str!("file/setup.md")),
         ("google_cloud_storage", include_str!("google_cloud_storage/setup.md")),
         ("google_drive", include_str!("google_drive/setup.md")),
+        ("google_sheets", include_str!("google_sheets/setup.md")),
         ("hubspot_companies", include_str!("hubspot_companies/setup.md")),
         ("hubspot_contacts", include_str!("hubspot_contacts/setup.md")),
         ("jira_create_issue", include_str!("jira_create_issue/setup.md")),

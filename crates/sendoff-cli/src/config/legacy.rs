@@ -44,7 +44,11 @@ pub(super) fn add(layers: &mut Layers<'_>, environment: &Environment) {
     let mut names: Vec<_> =
         NAMES.iter().map(|(name, path, means)| (*name, (*path).to_owned(), means)).collect();
     for login in layers.logins() {
-        let Some((id, secret)) = login.variables else { continue };
+        let [own, other] = login.variables;
+        let set = |(id, secret): &(&str, &str)| {
+            [id, secret].into_iter().any(|name| environment.get(name).is_some())
+        };
+        let Some((id, secret)) = own.filter(set).or(other) else { continue };
         names.push((id, login.id.clone(), &Means::Text));
         names.push((secret, login.secret.clone(), &Means::Secret));
     }

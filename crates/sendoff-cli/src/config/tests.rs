@@ -17,7 +17,16 @@ fn catalogue() -> Catalogue {
     Catalogue {
         params: vec![param("region", false), param("secret_access_key", true)],
         names: vec!["amazon_s3".into(), "debug".into(), "sftp".into()],
-        logins: vec![LoginClient::new("dropbox", Some(("DROPBOX_KEY", "DROPBOX_SECRET")))],
+        logins: vec![
+            LoginClient::new("dropbox", [Some(("DROPBOX_KEY", "DROPBOX_SECRET")), None]),
+            LoginClient::new(
+                "google_sheets",
+                [
+                    Some(("GOOGLE_SHEET_CLIENT_ID", "GOOGLE_SHEET_CLIENT_SECRET")),
+                    Some(("GOOGLE_DRIVE_CLIENT_ID", "GOOGLE_DRIVE_CLIENT_SECRET")),
+                ],
+            ),
+        ],
     }
 }
 
@@ -262,6 +271,28 @@ fn the_reference_hubs_variables_work_unchanged() {
     {
         assert!(notes.contains(note), "{notes}");
     }
+}
+
+#[test]
+fn sheets_logs_in_by_its_own_client_and_else_by_drives() {
+    let drive = [
+        ("GOOGLE_DRIVE_CLIENT_ID", "of-drive"),
+        ("GOOGLE_DRIVE_CLIENT_SECRET", "secret-of-drive-0123"),
+    ];
+    let own = [
+        ("GOOGLE_SHEET_CLIENT_ID", "of-sheets"),
+        ("GOOGLE_SHEET_CLIENT_SECRET", "secret-of-sheets-0123"),
+    ];
+    let client = |variables: &[(&str, &str)]| {
+        let config = from(variables);
+        let client = config.clients.get("google_sheets");
+        client.map(|(id, secret)| (id.clone(), secret.expose().to_owned()))
+    };
+    let pair = |pair: [(&str, &str); 2]| Some((pair[0].1.to_owned(), pair[1].1.to_owned()));
+    assert_eq!(client(&drive), pair(drive));
+    assert_eq!(client(&own), pair(own));
+    assert_eq!(client(&[drive, own].concat()), pair(own));
+    assert_eq!(client(&[]), None);
 }
 
 #[test]

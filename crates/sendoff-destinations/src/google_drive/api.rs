@@ -6,61 +6,61 @@ use serde::{Deserialize, Serialize};
 
 use crate::shared::google::Google;
 
-pub(super) const URL: &str = "https://www.googleapis.com/drive/v3";
-pub(super) const UPLOAD_URL: &str = "https://www.googleapis.com/upload/drive/v3/files";
-pub(super) const FOLDER: &str = "application/vnd.google-apps.folder";
+pub(crate) const URL: &str = "https://www.googleapis.com/drive/v3";
+pub(crate) const UPLOAD_URL: &str = "https://www.googleapis.com/upload/drive/v3/files";
+pub(crate) const FOLDER: &str = "application/vnd.google-apps.folder";
 const SHORTCUT: &str = "application/vnd.google-apps.shortcut";
 
 /// The user's own drive, as the form and the API name it.
-pub(super) const MY_DRIVE: &str = "mydrive";
-pub(super) const ROOT: &str = "root";
+pub(crate) const MY_DRIVE: &str = "mydrive";
+pub(crate) const ROOT: &str = "root";
 
 /// A folder, or what was taken for one.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Entry {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) mime_type: String,
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) mime_type: String,
     #[serde(default)]
-    pub(super) trashed: bool,
+    pub(crate) trashed: bool,
     #[serde(default)]
-    pub(super) parents: Vec<String>,
+    pub(crate) parents: Vec<String>,
     /// The shared drive that it lies in.
-    pub(super) drive_id: Option<String>,
+    pub(crate) drive_id: Option<String>,
     #[serde(default)]
-    pub(super) capabilities: Capabilities,
-    pub(super) shortcut_details: Option<Shortcut>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) shortcut_details: Option<Shortcut>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Capabilities {
-    pub(super) can_add_children: Option<bool>,
+pub(crate) struct Capabilities {
+    pub(crate) can_add_children: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shortcut {
-    pub(super) target_id: String,
+pub(crate) struct Shortcut {
+    pub(crate) target_id: String,
 }
 
 const ENTRY: &str = "id,name,mimeType,trashed,parents,driveId,capabilities/canAddChildren,\
                      shortcutDetails/targetId";
 
 impl Entry {
-    pub(super) fn is_folder(&self) -> bool {
+    pub(crate) fn is_folder(&self) -> bool {
         self.mime_type == FOLDER && !self.trashed
     }
 }
 
 /// Every call may be about a shared drive.
-pub(super) fn everywhere(call: Call) -> Call {
+pub(crate) fn everywhere(call: Call) -> Call {
     call.query([("supportsAllDrives", "true")])
 }
 
 /// What lies by an id; a shortcut leads to what it points at.
-pub(super) async fn entry(google: &Google, id: &str) -> Result<Entry> {
+pub(crate) async fn entry(google: &Google, id: &str) -> Result<Entry> {
     let get = async |id: &str| {
         let url = format!("{URL}/files/{id}");
         let call = |http: &Http| everywhere(http.get(&url).query([("fields", ENTRY)]));
@@ -76,7 +76,7 @@ pub(super) async fn entry(google: &Google, id: &str) -> Result<Entry> {
 }
 
 /// Asks for files; `drive` is the shared drive that they lie in, if they do.
-pub(super) async fn files<T: for<'a> Deserialize<'a>>(
+pub(crate) async fn files<T: for<'a> Deserialize<'a>>(
     google: &Google,
     drive: Option<&str>,
     query: &[(&str, &str)],
@@ -96,12 +96,12 @@ pub(super) async fn files<T: for<'a> Deserialize<'a>>(
 
 /// A text within a query
 /// (<https://developers.google.com/workspace/drive/api/guides/search-files>).
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// Whether a text can be an id; only such a one goes into a URL.
-pub(super) fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (8..=200).contains(&text.len()) && text.bytes().all(sound)
 }

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use sendoff::testing::{Fake, Object, Provider};
-use sendoff::{AnyAction, ByteStream, Values};
+use sendoff::{AnyAction, ByteStream, OAuth, Values};
 use serde_json::{Value, json};
 
 use super::{GoogleDrive, LOGIN};
@@ -26,7 +26,7 @@ use crate::shared::in_order;
 
 /// The action and its stand-in.
 pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
-    (Box::<GoogleDrive>::default(), Arc::new(FakeDrive::new()))
+    (Box::<GoogleDrive>::default(), Arc::new(FakeDrive::with_login(LOGIN)))
 }
 
 const FOLDER: &str = "application/vnd.google-apps.folder";
@@ -41,7 +41,7 @@ const FOLDERS: [(&str, &str, &str, Option<&str>); 5] = [
     ("1ClosingFolderOfTests", "Closing", FINANCE, Some(FINANCE)),
 ];
 
-struct FakeDrive {
+pub(crate) struct FakeDrive {
     provider: Provider,
     tokens: Tokens,
     sessions: Sessions<Wanted>,
@@ -90,7 +90,7 @@ fn not_found(id: &str) -> Response<Bytes> {
 }
 
 impl FakeDrive {
-    fn new() -> Self {
+    pub(crate) fn with_login(login: OAuth) -> Self {
         let folder = |(id, name, parent, drive): (&str, &str, &str, Option<&str>)| {
             let mut resource = json!({"id": id, "name": name, "mimeType": FOLDER,
                 "trashed": false, "capabilities": {"canAddChildren": true}});
@@ -104,7 +104,7 @@ impl FakeDrive {
         };
         let files = FOLDERS.map(folder).to_vec();
         Self {
-            provider: Provider::new(LOGIN),
+            provider: Provider::new(login),
             tokens: Tokens::default(),
             sessions: Sessions::default(),
             state: Mutex::new(State { files, made: 0 }),
@@ -115,8 +115,20 @@ impl FakeDrive {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a file that is there already.
+    pub(crate) fn put(&self, resource: Value) {
+        self.state().files.push(File { resource, uploaded: Uploaded::default() });
+    }
+
+    /// A file that is not in the bin.
+    pub(crate) fn resource(&self, id: &str) -> Option<Value> {
+        let state = self.state();
+        let file = state.files.iter().find(|file| file.resource["id"] == id);
+        file.map(|file| file.resource.clone()).filter(|file| file["trashed"] != true)
+    }
+
     /// The e-mail address of whom the token belongs to.
-    fn who(&self, headers: &HeaderMap) -> Result<String, Response<Bytes>> {
+    pub(crate) fn who(&self, headers: &HeaderMap) -> Result<String, Response<Bytes>> {
         if self.provider.knows(headers) {
             return Ok("ada@example.com".to_owned());
         }
@@ -125,7 +137,7 @@ impl FakeDrive {
         Ok(subject.unwrap_or_default().to_owned())
     }
 
-    async fn answer(&self, request: Request<ByteStream>) -> Answer {
+    pub(crate) async fn answer(&self, request: Request<ByteStream>) -> Answer {
         let (head, body) = request.into_parts();
         let query = url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
         let asked = Asked { query: query.into_owned().collect(), head: &head };
@@ -156,6 +168,12 @@ impl FakeDrive {
             ("GET", ["drive", "v3", "files"]) => self.list(&asked),
             ("GET", ["drive", "v3", "files", id]) => {
                 Ok(answer(200, &self.file(&self.state(), id, &asked)?.resource))
+            }
+            ("POST", ["drive", "v3", "files"]) => {
+                let metadata = json_of(&asked, body).await?;
+                self.check_parent(&metadata, &asked)?;
+                writable(&metadata, false)?;
+                self.store(&Wanted { id: None, metadata }, Uploaded::default())
             }
             ("PATCH", ["drive", "v3", "files", id]) => self.change(id, &asked, body).await,
             ("POST", ["drive", "v3", "files", id, "permissions"]) => {
@@ -256,16 +274,19 @@ impl FakeDrive {
         writable(&metadata, id.is_some())?;
         match id {
             Some(id) => drop(self.file(&self.state(), id, asked)?),
-            None => {
-                let parent = metadata["parents"][0].as_str().unwrap_or("root");
-                let parent = self.file(&self.state(), parent, asked)?;
-                if parent.resource["mimeType"] != FOLDER {
-                    return Err(refusal(403, "parentNotAFolder", "The parent is no folder."));
-                }
-            }
+            None => self.check_parent(&metadata, asked)?,
         }
         let url = format!("https://www.googleapis.com{}", asked.head.uri);
         Ok(self.sessions.begin(&url, Wanted { id: id.map(str::to_owned), metadata }))
+    }
+
+    fn check_parent(&self, metadata: &Value, asked: &Asked<'_>) -> Result<(), Response<Bytes>> {
+        let parent = metadata["parents"][0].as_str().unwrap_or("root");
+        let parent = self.file(&self.state(), parent, asked)?;
+        match parent.resource["mimeType"] == FOLDER {
+            true => Ok(()),
+            false => Err(refusal(403, "parentNotAFolder", "The parent is no folder.")),
+        }
     }
 
     fn store(&self, wanted: &Wanted, uploaded: Uploaded) -> Answer {

@@ -16,8 +16,8 @@ use crate::shared::google::{Domains, Google};
 /// Properties that this app alone sees
 /// (<https://developers.google.com/workspace/drive/api/guides/properties>): which delivery wrote
 /// the file, and which name it had, so that it is found again after somebody renamed it.
-const DELIVERY: &str = "sendoff_delivery";
-const KNOWN_AS: &str = "sendoff_file";
+pub(crate) const DELIVERY: &str = "sendoff_delivery";
+pub(crate) const KNOWN_AS: &str = "sendoff_file";
 
 const FIELDS: &str = "id,name,mimeType,size,md5Checksum,webViewLink,appProperties";
 /// What all of Google's own formats begin with.
@@ -116,7 +116,7 @@ impl There {
 }
 
 /// By what a file is found again wherever it was moved and whatever it is called now.
-fn known_as(folder: &Folder, name: &str) -> String {
+pub(crate) fn known_as(folder: &Folder, name: &str) -> String {
     let mut hash = Sha256::new();
     for part in [&folder.id, name] {
         hash.update((part.len() as u64).to_be_bytes());

@@ -1,21 +1,21 @@
 //! Google Drive: the result becomes one file in a folder of a drive.
 
-mod api;
-mod file;
-mod picker;
-mod place;
+pub(crate) mod api;
+pub(crate) mod file;
+pub(crate) mod picker;
+pub(crate) mod place;
 
 use std::sync::Arc;
 
 use sendoff::prelude::*;
-use sendoff::{Button, Commit, LookerVersion, OAuth, Repeatable};
+use sendoff::{Button, Commit, Login, LookerVersion, OAuth, Repeatable};
 
 use crate::shared::file_options;
 use crate::shared::google::service_account::{KeyFile, ServiceAccount, TOKEN_URL, Tokens, Wanted};
 use crate::shared::google::{Access, Domains, Google, Vendor, resumable};
 use crate::shared::template::Facts;
 use file::Upload;
-use place::Place;
+use place::{Answers, Place};
 
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
@@ -132,7 +132,7 @@ impl Action for GoogleDrive {
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
     fn needs_login(&self, settings: &Settings) -> bool {
-        settings.service_account_json.is_none()
+        !settings.by_key()
     }
 
     async fn account(&self, cx: &Context<Settings>) -> Result<Option<String>> {
@@ -141,7 +141,14 @@ impl Action for GoogleDrive {
     }
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        picker::draw(cx, &self.client(cx)?, form).await
+        let fields = picker::FolderFields {
+            drive: &mut form.drive,
+            folderid: &mut form.folderid,
+            fetchpls: &form.fetchpls,
+            folder: &mut form.folder,
+            find_folder: &mut form.find_folder,
+        };
+        picker::draw(cx, &self.client(cx)?, fields).await
     }
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
@@ -149,8 +156,13 @@ impl Action for GoogleDrive {
         let name = file_options::target(None, Some(&form.filename), &facts)?;
         let kind = file::Kind::of(form.convert, &data)?;
         let name = kind.named(name.as_str(), data.extension());
-        let place = Place::of(&form)?;
-        let domains = Domains::read(cx.settings.domain_allowlist.as_deref());
+        let place = Place::of(&Answers {
+            drive: &form.drive,
+            by: form.fetchpls,
+            address: form.folderid.as_deref(),
+            picked: form.folder.as_deref(),
+        })?;
+        let domains = cx.settings.domains();
         let readers = file::readers(form.share_with.as_deref(), &domains)?;
         let media_type = data.media_type().to_owned();
         let data = data.open().await?;
@@ -183,15 +195,33 @@ impl Action for GoogleDrive {
 
 impl GoogleDrive {
     fn client(&self, cx: &Context<Settings>) -> Result<Google> {
-        let access = match &cx.settings.service_account_json {
-            None => Access::Login(cx.login().clone()),
-            Some(json) => {
-                let file = KeyFile::json(json, "service_account_json")?;
-                let subject = cx.settings.act_as.as_deref();
-                let wanted = Wanted { scope: SCOPE, subject, impersonate: None };
-                Access::Key(Arc::new(ServiceAccount::new(&file, &wanted, &self.tokens)?))
-            }
+        Ok(Google::new(cx, &VENDOR, cx.settings.access(cx.login(), SCOPE, &self.tokens)?))
+    }
+}
+
+impl Settings {
+    /// Whether a service account acts, and no user has to log in.
+    pub(crate) fn by_key(&self) -> bool {
+        self.service_account_json.is_some()
+    }
+
+    pub(crate) fn domains(&self) -> Domains {
+        Domains::read(self.domain_allowlist.as_deref())
+    }
+
+    /// By whose right Google is asked.
+    pub(crate) fn access(
+        &self,
+        login: &Login,
+        scope: &'static str,
+        tokens: &Arc<Tokens>,
+    ) -> Result<Access> {
+        let Some(json) = &self.service_account_json else {
+            return Ok(Access::Login(login.clone()));
         };
-        Ok(Google::new(cx, &VENDOR, access))
+        let file = KeyFile::json(json, "service_account_json")?;
+        let subject = self.act_as.as_deref();
+        let wanted = Wanted { scope, subject, impersonate: None };
+        Ok(Access::Key(Arc::new(ServiceAccount::new(&file, &wanted, tokens)?)))
     }
 }

@@ -1,22 +1,31 @@
 //! The form's lists: drives, and one level of folders at a time. All that Google is asked, it is
 //! asked at once, and no list is ever read whole.
 
-use sendoff::{Choices, Context, Error, Item, Listing, Page, Paging, Result, View};
+use sendoff::{Choices, Context, Error, Field, Item, Listing, Page, Paging, Result};
 use serde::{Deserialize, Serialize};
 
+use super::Settings;
 use super::api::{self, Entry, FOLDER, MY_DRIVE, ROOT};
 use super::place::Place;
-use super::{Form, Settings};
 use crate::shared::google::{Domains, Google};
 
 /// What one level shows at most.
 const SHOWN: &str = "200";
 
-/// Completes the form.
-pub(super) async fn draw(
+/// The fields of a form that choose a folder.
+pub(crate) struct FolderFields<'a> {
+    pub(crate) drive: &'a mut Field,
+    pub(crate) folderid: &'a mut Field,
+    pub(crate) fetchpls: &'a Field,
+    pub(crate) folder: &'a mut Field,
+    pub(crate) find_folder: &'a mut Field,
+}
+
+/// Completes them.
+pub(crate) async fn draw(
     cx: &Context<Settings>,
     google: &Google,
-    form: &mut View<Form>,
+    form: FolderFields<'_>,
 ) -> Result<()> {
     let drive = form.drive.value().unwrap_or(MY_DRIVE).to_owned();
     let by_list = form.fetchpls.value() == Some("fetch");
@@ -47,10 +56,10 @@ pub(super) async fn draw(
         cut: Some(format!("No shared drives can be shown: {}", error.message())),
     });
     listing.items.insert(0, Item::new(MY_DRIVE, "My Drive"));
-    Choices::of("drives", listing).offered(&mut form.drive);
+    Choices::of("drives", listing).offered(form.drive);
     if by_list {
         form.folderid.hide();
-        show(form, login_goes_on(level)?, picked.as_deref());
+        show(form.folder, login_goes_on(level)?, picked.as_deref());
     } else {
         form.folder.hide();
         form.find_folder.hide();
@@ -65,7 +74,7 @@ pub(super) async fn draw(
 }
 
 /// A login that is over ends the form, whatever else could be shown.
-fn login_goes_on<T>(answer: Result<T>) -> Result<Result<T>> {
+pub(crate) fn login_goes_on<T>(answer: Result<T>) -> Result<Result<T>> {
     match answer {
         Err(error) if error.class() == sendoff::Class::Login => Err(error),
         // The setting is wrong, so that nothing would help.
@@ -75,8 +84,8 @@ fn login_goes_on<T>(answer: Result<T>) -> Result<Result<T>> {
 }
 
 async fn allowed(cx: &Context<Settings>, google: &Google) -> Result<()> {
-    let domains = Domains::read(cx.settings.domain_allowlist.as_deref());
-    if cx.settings.service_account_json.is_some() || domains == Domains::default() {
+    let domains = cx.settings.domains();
+    if cx.settings.by_key() || domains == Domains::default() {
         return Ok(());
     }
     cx.remember("account", google.account()).await?.check(&domains)
@@ -193,11 +202,11 @@ async fn folders(google: &Google, drive: &str, parent: &str, search: &str) -> Re
     Ok(Listing { items, cut })
 }
 
-fn show(form: &mut View<Form>, level: Result<Level>, picked: Option<&str>) {
+fn show(field: &mut Field, level: Result<Level>, picked: Option<&str>) {
     let level = match level {
         Ok(level) => level,
         Err(error) => {
-            form.folder.remark(&format!("No folders can be shown: {}", error.message()));
+            field.remark(&format!("No folders can be shown: {}", error.message()));
             Level::default()
         }
     };
@@ -208,7 +217,7 @@ fn show(form: &mut View<Form>, level: Result<Level>, picked: Option<&str>) {
             choices.push((above.clone(), "Back to the folder above".to_owned()));
         }
     } else if picked.is_some() {
-        form.folder.forget();
+        field.forget();
     }
     choices.push((ROOT.to_owned(), "Drive Root".to_owned()));
     let Listing { items, cut } = level.folders;
@@ -218,10 +227,9 @@ fn show(form: &mut View<Form>, level: Result<Level>, picked: Option<&str>) {
         }
     }
     if let Some(cut) = cut {
-        form.folder
-            .remark(&format!("{cut} Type how a name begins into \"Find Folder\" to find others."));
+        field.remark(&format!("{cut} Type how a name begins into \"Find Folder\" to find others."));
     }
     let chosen = level.here.map_or(ROOT.to_owned(), |here| here.id);
-    form.folder.select(choices);
-    form.folder = form.folder.clone().default(chosen);
+    field.select(choices);
+    *field = field.clone().default(chosen);
 }

@@ -3,13 +3,13 @@
 use sendoff::{Error, Result};
 use url::Url;
 
+use super::FolderBy;
 use super::api::{self, MY_DRIVE, ROOT};
-use super::{FolderBy, Form};
 use crate::shared::google::Google;
 
 /// What the form says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     MyDrive,
     SharedDrive(String),
     /// By its id, and the field that names it.
@@ -17,29 +17,37 @@ pub(super) enum Place {
 }
 
 /// Where the file goes.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     /// What the file gets as its parent.
-    pub(super) id: String,
-    pub(super) name: String,
+    pub(crate) id: String,
+    pub(crate) name: String,
     /// The shared drive that it lies in.
-    pub(super) drive: Option<String>,
+    pub(crate) drive: Option<String>,
+}
+
+/// What a form says of the folder.
+pub(crate) struct Answers<'a> {
+    pub(crate) drive: &'a str,
+    pub(crate) by: FolderBy,
+    pub(crate) address: Option<&'a str>,
+    pub(crate) picked: Option<&'a str>,
 }
 
 impl Place {
-    pub(super) fn of(form: &Form) -> Result<Self> {
-        let given = |text: &Option<String>| {
-            text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    pub(crate) fn of(form: &Answers<'_>) -> Result<Self> {
+        let given = |text: Option<&'_ str>| {
+            text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let picked = given(&form.folder);
+        let picked = given(form.picked);
         // Forms of old schedules hold one of the two; ours may hold both, and shows one.
-        match given(&form.folderid).filter(|_| form.fetchpls == FolderBy::Url || picked.is_none()) {
-            Some(address) => Self::address(&form.drive, &address),
-            None => Self::picked(&form.drive, picked.as_deref()),
+        match given(form.address).filter(|_| form.by == FolderBy::Url || picked.is_none()) {
+            Some(address) => Self::address(form.drive, &address),
+            None => Self::picked(form.drive, picked.as_deref()),
         }
     }
 
     /// The drive, or a folder that was picked from its list.
-    pub(super) fn picked(drive: &str, folder: Option<&str>) -> Result<Self> {
+    pub(crate) fn picked(drive: &str, folder: Option<&str>) -> Result<Self> {
         let drive = drive.trim();
         match folder {
             None | Some(ROOT) if drive.is_empty() || drive == MY_DRIVE => Ok(Self::MyDrive),
@@ -52,7 +60,7 @@ impl Place {
     }
 
     /// The folder by its address in a browser, a link to it, or its id.
-    pub(super) fn address(drive: &str, text: &str) -> Result<Self> {
+    pub(crate) fn address(drive: &str, text: &str) -> Result<Self> {
         let wrong = || {
             Error::form(
                 "folderid",
@@ -87,7 +95,7 @@ impl Place {
     }
 
     /// Looks for it, so that nothing goes to a place that nobody named.
-    pub(super) async fn found(self, google: &Google) -> Result<Folder> {
+    pub(crate) async fn found(self, google: &Google) -> Result<Folder> {
         let (id, field) = match self {
             Self::MyDrive => {
                 return Ok(Folder { id: ROOT.into(), name: "My Drive".into(), drive: None });

@@ -98,6 +98,11 @@ pub const ALL: &[Difference] = &[
         reason: "It streams, so that a result of any size can be sent.",
     },
     Difference {
+        action: "google_sheets",
+        pointer: "/supported_formats",
+        reason: "json_detail tells numbers from texts.",
+    },
+    Difference {
         action: "sftp",
         pointer: "/supported_action_types",
         reason: "A rendered dashboard is a file like any other.",

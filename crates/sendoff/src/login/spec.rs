@@ -68,6 +68,8 @@ pub struct OAuth {
     pub revoke_url: Option<&'static str>,
     /// The environment variables of the client's id and secret in the reference hub.
     pub variables: Option<(&'static str, &'static str)>,
+    /// Those of another action's client there, which serves this one too where it has none.
+    pub or_variables: Option<(&'static str, &'static str)>,
 }
 
 /// How a client proves itself at the token URL.
@@ -108,6 +110,7 @@ impl OAuth {
             issuer: None,
             revoke_url: None,
             variables: None,
+            or_variables: None,
         }
     }
 
@@ -191,6 +194,13 @@ impl OAuth {
     /// binary reads beside its own.
     pub const fn variables(mut self, id: &'static str, secret: &'static str) -> Self {
         self.variables = Some((id, secret));
+        self
+    }
+
+    /// The variables of another action's client, read where those of
+    /// [`variables`](Self::variables) are not set.
+    pub const fn or_variables(mut self, id: &'static str, secret: &'static str) -> Self {
+        self.or_variables = Some((id, secret));
         self
     }
 }

@@ -113,7 +113,8 @@ pub trait Fake: Send + Sync + 'static {
 
     /// For vendors that take rows: what the rows look like, and the book of those that came. A
     /// destination whose spec says `Commit::Streaming` must have it, and its
-    /// [`objects`](Self::objects) are never any.
+    /// [`objects`](Self::objects) are never any. One whose rows become visible all at once may have
+    /// it: its book then holds the rows that can be seen, and its one object is where they stand.
     fn takes_rows(&self) -> Option<TakesRows<'_>> {
         None
     }

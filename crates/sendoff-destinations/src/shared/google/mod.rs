@@ -72,6 +72,11 @@ impl Google {
         Self { http: self.http.for_cleanup(), limit, ..self.clone() }
     }
 
+    /// Whether these are [`last_words`](Self::last_words), which wait for nothing.
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.limit.is_some()
+    }
+
     /// Sends what `make` makes, again where Google says that it was too fast or that the token is
     /// no longer good.
     ///
@@ -133,7 +138,7 @@ impl Google {
         reply.success_or(|error, words| refusal::of(self.vendor, login, error, words)).await
     }
 
-    async fn pause(&self, wait: Duration) -> Result<()> {
+    pub(crate) async fn pause(&self, wait: Duration) -> Result<()> {
         self.stop.unless_stopped(tokio::time::sleep(wait)).await
     }
 }

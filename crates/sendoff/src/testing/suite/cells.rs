@@ -81,18 +81,33 @@ fn last_byte() -> Vec<Case> {
     })];
     for (name, fault, mischief) in LOST {
         cases.push(case(format!("fault_p6_{name}"), async move |subject: Subject| {
-            vendor(&subject, Point::P6, fault, |_, content| Ok((At::Byte(content.len()), mischief)))
-                .await
+            let last = last_byte_at(&subject).await?;
+            vendor(&subject, Point::P6, fault, |_, _| Ok((At::Byte(last), mischief))).await
         }));
     }
     cases.push(case("fault_p6_error", async |subject| {
-        vendor(&subject, Point::P6, Fault::Refused, |lab, content| {
+        let last = last_byte_at(&subject).await?;
+        vendor(&subject, Point::P6, Fault::Refused, |lab, _| {
             let refusal = refusal(lab.vendor.fake(), 400, None);
-            Ok((At::Byte(content.len()), Mischief::Refuse(refusal)))
+            Ok((At::Byte(last), Mischief::Refuse(refusal)))
         })
         .await
     }));
     cases
+}
+
+/// With how many bytes of bodies the data's last byte comes. Rows are written anew for a vendor that
+/// keeps them: all that it was sent before the step that shows them.
+async fn last_byte_at(subject: &Subject) -> Result<u64, Failure> {
+    let lab = Lab::start(subject).await?;
+    let content = lab.content(subject.text_format(), BYTES);
+    if !subject.counts_rows() {
+        return Ok(content.len());
+    }
+    let heard = lab.ship(content, by(subject), None).await?;
+    judge(&lab, &content, &heard, Expected::Delivered).await?;
+    let seen = lab.vendor.seen();
+    Ok(seen.iter().take_while(|one| !one.commits).map(|one| one.bytes).sum())
 }
 
 /// The request that brings the last rows.
@@ -151,7 +166,7 @@ fn by(subject: &Subject) -> By {
 
 /// The connection to the vendor breaks in the middle of the upload.
 async fn midway(subject: &Subject, damage: Damage) -> Verdict {
-    let bytes = if subject.takes_rows() { Some(sound(subject).await?.0) } else { None };
+    let bytes = if subject.counts_rows() { Some(sound(subject).await?.0) } else { None };
     let lab = Lab::start(subject).await?;
     let content = lab.content(subject.text_format(), BYTES);
     let after = bytes.unwrap_or(content.len()) / 2;

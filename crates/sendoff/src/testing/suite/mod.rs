@@ -137,7 +137,10 @@ impl Subject {
             // Rows need to be told apart from what is around them.
             None if self.takes_rows() => Format::JsonDetail,
             // A message may show rows, and what the tests send as CSV has none that are sound.
-            Some(formats) if self.takes_messages() && formats.contains(&Format::JsonDetail) => {
+            Some(formats)
+                if (self.takes_messages() || self.counts_rows())
+                    && formats.contains(&Format::JsonDetail) =>
+            {
                 Format::JsonDetail
             }
             None => Format::Csv,
@@ -156,9 +159,15 @@ impl Subject {
         }
     }
 
-    /// Whether the vendor takes rows, and counts them.
+    /// Whether the vendor takes rows one by one, and counts them.
     fn takes_rows(&self) -> bool {
         self.spec.commit == Commit::Streaming && self.server.is_none()
+    }
+
+    /// Whether the vendor's book tells which rows stand there, be it that they came one by one or
+    /// all at once.
+    fn counts_rows(&self) -> bool {
+        (self.make)().1.takes_rows().is_some()
     }
 
     /// Whether the vendor gets a message about the data, and not the data.

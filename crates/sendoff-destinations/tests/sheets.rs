@@ -1,0 +1,495 @@
+//! What stands in a spreadsheet after a delivery, cell by cell, and after one that failed.
+//!
+//! That faults are told truthfully is the behaviour suite's part.
+
+#![allow(clippy::disallowed_methods, reason = "the test reads bodies that it made itself")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use sendoff::testing::{Fake, Object, Provider, Vendor};
+use sendoff::{ByteStream, EgressConfig, Hub, Origins, RetryPolicy, Token, Values};
+use sendoff_destinations::fakes;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+const SECRET: &str = "the hub secret of these tests";
+const ORDERS: &str = "1OrdersSpreadsheetOfTests";
+const COMMIT: &str = "batchUpdate?fields=spreadsheetId ";
+const ASIDE: &str = "batchUpdate?fields=spreadsheetId%2Creplies";
+const WRITE: &str = "valueInputOption=";
+
+/// A stand-in whose requests are counted and whose answers can be replaced.
+struct Watched {
+    fake: Arc<dyn Fake>,
+    seen: Mutex<Vec<(String, usize)>>,
+    /// What a request's line holds, how many such requests are let through first, what the next
+    /// ones are answered with, and whether they are carried out before.
+    twists: Mutex<VecDeque<Twist>>,
+}
+
+struct Twist {
+    part: &'static str,
+    after: usize,
+    status: u16,
+    carried_out: bool,
+    times: usize,
+}
+
+impl Fake for Watched {
+    fn origins(&self) -> Vec<String> {
+        self.fake.origins()
+    }
+
+    fn settings(&self) -> Values {
+        self.fake.settings()
+    }
+
+    fn answers(&self) -> Values {
+        self.fake.answers()
+    }
+
+    fn provider(&self) -> Option<&Provider> {
+        self.fake.provider()
+    }
+
+    fn handle(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Bytes>> {
+        Box::pin(async move {
+            let line = format!("{} {} ", request.method(), request.uri());
+            let (head, mut body) = request.into_parts();
+            let mut bytes = Vec::new();
+            while let Some(chunk) = body.next().await {
+                bytes.extend_from_slice(&chunk.unwrap());
+            }
+            self.seen.lock().unwrap().push((line.clone(), bytes.len()));
+            let refused = {
+                let mut twists = self.twists.lock().unwrap();
+                twists.iter_mut().find(|twist| line.contains(twist.part)).and_then(|twist| {
+                    if twist.after > 0 {
+                        twist.after -= 1;
+                        return None;
+                    }
+                    twist.times = twist.times.checked_sub(1)?;
+                    Some((twist.status, twist.carried_out))
+                })
+            };
+            let chunk = futures_util::stream::once(std::future::ready(Ok(Bytes::from(bytes))));
+            let request = Request::from_parts(head, ByteStream::new(chunk));
+            let Some((status, carried_out)) = refused else {
+                return self.fake.handle(request).await;
+            };
+            if carried_out {
+                self.fake.handle(request).await;
+            }
+            let mut response = Response::new(Bytes::from(self.fake.refusal(status).1));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            response
+        })
+    }
+
+    fn objects(&self) -> BoxFuture<'_, Vec<Object>> {
+        self.fake.objects()
+    }
+
+    fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
+        self.fake.leftovers()
+    }
+
+    fn refusal(&self, status: u16) -> (&'static str, String) {
+        self.fake.refusal(status)
+    }
+
+    fn commits(&self, method: &Method, path_and_query: &str) -> bool {
+        self.fake.commits(method, path_and_query)
+    }
+}
+
+struct Stage {
+    hub: Hub,
+    watched: Arc<Watched>,
+    state: String,
+    token: String,
+    _vendor: Vendor,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let fake = fakes()
+            .into_iter()
+            .map(|make| make())
+            .find(|(action, _)| action.spec().name == "google_sheets")
+            .map(|(_, fake)| fake)
+            .unwrap();
+        let watched = Watched { fake, seen: Mutex::default(), twists: Mutex::default() };
+        let watched = Arc::new(watched);
+        let vendor = Vendor::start(Arc::clone(&watched) as _, true).await.unwrap();
+        let provider = watched.fake.provider().unwrap();
+        let granted = provider.log_in();
+        let mut egress = EgressConfig::new("a secret below the idempotency keys".into());
+        egress.origins = Origins::parse(vendor.origins()).unwrap();
+        egress.retry = RetryPolicy {
+            tries: 3,
+            first_wait: Duration::from_millis(1),
+            ..RetryPolicy::default()
+        };
+        let hub = Hub::builder()
+            .actions(sendoff_destinations::all(&Default::default()))
+            .secrets([SECRET.into()])
+            .oauth_client("google_sheets", provider.client().0, provider.client().1.into())
+            .egress(egress)
+            .build()
+            .unwrap();
+        let state = provider.kept(&granted, false);
+        Self { hub, state, token: granted.access, watched, _vendor: vendor }
+    }
+
+    fn twist(
+        &self,
+        part: &'static str,
+        after: usize,
+        status: u16,
+        carried_out: bool,
+        times: usize,
+    ) {
+        let twist = Twist { part, after, status, carried_out, times };
+        self.watched.twists.lock().unwrap().push_back(twist);
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let token = Token::issue(&SECRET.into(), None).unwrap();
+        let request = Request::post(format!("/actions/google_sheets/{path}"))
+            .header("authorization", format!("Token token=\"{token}\""))
+            .header("x-looker-webhook-id", "0123456789abcdef")
+            .body(Full::from(body.to_string()))
+            .unwrap();
+        let response = self.hub.clone().oneshot(request).await.unwrap();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    fn settings(&self) -> Value {
+        let mut settings = json!(self.watched.settings());
+        settings["state_json"] = json!(self.state);
+        settings
+    }
+
+    async fn send(&self, kind: &str, data: &str, more: Value) -> Value {
+        let mut form = json!(self.watched.answers());
+        for (name, value) in more.as_object().unwrap() {
+            form[name] = value.clone();
+        }
+        let body = json!({
+            "type": "query",
+            "scheduled_plan": { "scheduled_plan_id": 88, "title": "Sales" },
+            "data": self.settings(),
+            "form_params": form,
+            "attachment": {
+                "mimetype": if kind == "csv" { "text/csv" } else { "application/json" },
+                "extension": kind, "data": data,
+            },
+        });
+        self.post("execute", body).await["looker"].take()
+    }
+
+    /// Asks the stand-in as Google's own page would.
+    async fn ask(&self, host: &str, path: &str) -> Value {
+        let request = Request::get(path)
+            .header("host", host)
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(ByteStream::new(futures_util::stream::empty()))
+            .unwrap();
+        let response = self.watched.fake.handle(request).await;
+        serde_json::from_slice(response.body()).unwrap()
+    }
+
+    /// The cells of a tab.
+    async fn cells(&self, id: &str, tab: &str) -> Value {
+        let tab = tab.replace(' ', "%20");
+        let path = format!("/v4/spreadsheets/{id}/values/%27{tab}%27%21A1%3AZ10");
+        self.ask("sheets.googleapis.com", &path).await["values"].take()
+    }
+
+    /// Titles, ids and rows of the tabs.
+    async fn tabs(&self, id: &str) -> Vec<(String, u64, u64)> {
+        let path = format!("/v4/spreadsheets/{id}?fields=spreadsheetId%2Csheets");
+        let book = self.ask("sheets.googleapis.com", &path).await;
+        let tabs = book["sheets"].as_array().unwrap_or_else(|| panic!("{book}"));
+        let tab = |tab: &Value| {
+            let tab = &tab["properties"];
+            let rows = tab["gridProperties"]["rowCount"].as_u64().unwrap();
+            (tab["title"].as_str().unwrap().to_owned(), tab["sheetId"].as_u64().unwrap(), rows)
+        };
+        tabs.iter().map(tab).collect()
+    }
+
+    /// Nothing is otherwise than before any delivery.
+    async fn is_untouched(&self, after: &str) {
+        let old = json!([["ID", "City"], ["O-old", ""], ["O-older", "Ulm"]]);
+        assert_eq!(self.cells(ORDERS, "Data").await, old, "{after}");
+        let tabs = [("Data".to_owned(), 0, 1000), ("Notes".to_owned(), 77, 1000)];
+        assert_eq!(self.tabs(ORDERS).await, tabs, "{after}");
+    }
+
+    fn seen(&self, part: &str) -> Vec<(String, usize)> {
+        let seen = self.watched.seen.lock().unwrap();
+        seen.iter().filter(|(line, _)| line.contains(part)).cloned().collect()
+    }
+}
+
+fn delivered(answer: &Value) -> &str {
+    assert_eq!(answer["success"], true, "{answer}");
+    answer["message"].as_str().unwrap()
+}
+
+fn refused<'a>(answer: &'a Value, words: &str) -> &'a str {
+    assert_eq!(answer["success"], false, "{answer}");
+    let message = answer["message"].as_str().unwrap();
+    assert!(message.contains(words), "{message}");
+    message
+}
+
+const CSV: &str =
+    "Name,Total,Code\n=SUM(1;2),12.50,007\n\"+49, 30\",-3,2026-11-25\n,9007199254740993,\n";
+
+/// Several batches.
+fn large() -> String {
+    let row = |n: u64| format!("{n},\"{}\"\n", "x".repeat(200));
+    std::iter::once("N,Text\n".to_owned()).chain((0..30_000).map(row)).collect()
+}
+
+#[tokio::test]
+async fn a_tab_is_replaced_by_what_came_and_stays_the_same_tab() {
+    let stage = Stage::set().await;
+    let answer = stage.send("csv", CSV, json!({})).await;
+    let message = delivered(&answer);
+    assert!(message.contains("Delivered 3 rows to the tab Data of orders."), "{message}");
+    assert!(message.contains(&format!("/spreadsheets/d/{ORDERS}/edit#gid=0")), "{message}");
+    // Formulas and what a number would change stay text.
+    let cells = json!([
+        ["Name", "Total", "Code"],
+        ["=SUM(1;2)", 12.50, "007"],
+        ["+49, 30", -3, "2026-11-25"],
+        ["", "9007199254740993"],
+    ]);
+    let found = stage.cells(ORDERS, "Data").await;
+    let without_empty_ends = |row: &Value| {
+        let mut row = row.as_array().unwrap().clone();
+        while row.last().is_some_and(|cell| cell == "") {
+            row.pop();
+        }
+        row
+    };
+    let found: Vec<_> = found.as_array().unwrap().iter().map(without_empty_ends).collect();
+    assert_eq!(json!(found), cells);
+    let tabs = [("Data".to_owned(), 0, 1000), ("Notes".to_owned(), 77, 1000)];
+    assert_eq!(stage.tabs(ORDERS).await, tabs);
+    // RAW is what keeps formulas from running.
+    assert_eq!(stage.seen(WRITE).len(), stage.seen("valueInputOption=RAW").len());
+}
+
+#[tokio::test]
+async fn what_fails_half_way_leaves_the_old_content() {
+    // The second batch of rows, the hidden tab, the last step.
+    for (part, after) in [(WRITE, 1), (ASIDE, 0), (COMMIT, 0)] {
+        for status in [400, 403, 500] {
+            let stage = Stage::set().await;
+            stage.twist(part, after, status, false, if part == ASIDE { 1 } else { usize::MAX });
+            let answer = stage.send("csv", &large(), json!({})).await;
+            let what = format!("{part} {status}");
+            if (part, status) == (ASIDE, 500) {
+                // It passed, and was tried again or looked after.
+                assert_eq!(answer["success"], true, "{answer}");
+                continue;
+            }
+            refused(&answer, "Google Sheets");
+            assert!(!stage.seen(part).is_empty(), "{what}");
+            stage.is_untouched(&what).await;
+        }
+    }
+    let stage = Stage::set().await;
+    let cut = format!("{}1,2,3\n", large());
+    refused(&stage.send("csv", &cut, json!({})).await, "Looker");
+    stage.is_untouched("Looker's data").await;
+    assert_eq!(stage.seen("/v4/").len(), 0, "Google was asked before all of the data was there");
+}
+
+#[tokio::test]
+async fn a_last_step_whose_answer_is_a_failure_is_looked_after() {
+    let stage = Stage::set().await;
+    stage.twist(COMMIT, 0, 503, true, 1);
+    delivered(&stage.send("csv", CSV, json!({})).await);
+    assert_eq!(stage.tabs(ORDERS).await.len(), 2);
+    assert_eq!(stage.cells(ORDERS, "Data").await[1][0], "=SUM(1;2)");
+}
+
+#[tokio::test]
+async fn a_hidden_tab_that_was_made_without_an_answer_is_used() {
+    let stage = Stage::set().await;
+    stage.twist(ASIDE, 0, 503, true, 1);
+    delivered(&stage.send("csv", CSV, json!({})).await);
+    assert_eq!(stage.tabs(ORDERS).await.len(), 2);
+}
+
+#[tokio::test]
+async fn rows_are_appended_below_the_last_one_without_a_second_header() {
+    let stage = Stage::set().await;
+    let wish = json!({"overwrite": "append"});
+    delivered(&stage.send("csv", "ID,City\nO1,Bonn\n", wish.clone()).await);
+    delivered(&stage.send("csv", "ID,City\nO2,Kiel\n", wish).await);
+    let cells =
+        json!([["ID", "City"], ["O-old", ""], ["O-older", "Ulm"], ["O1", "Bonn"], ["O2", "Kiel"]]);
+    assert_eq!(stage.cells(ORDERS, "Data").await, cells);
+    // An empty tab gets the header as well.
+    let wish = json!({"overwrite": "append", "tab": "gid=77"});
+    delivered(&stage.send("csv", "ID,City\nO3,Jena\n", wish).await);
+    assert_eq!(stage.cells(ORDERS, "Notes").await, json!([["ID", "City"], ["O3", "Jena"]]));
+    assert_eq!(stage.tabs(ORDERS).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_new_tab_each_time_has_a_name_of_its_own() {
+    let stage = Stage::set().await;
+    let wish = json!({"overwrite": "new_tab", "new_tab": "Run {plan_id}"});
+    for _ in 0..2 {
+        delivered(&stage.send("csv", CSV, wish.clone()).await);
+    }
+    let tabs = stage.tabs(ORDERS).await;
+    let titles: Vec<_> = tabs.iter().map(|(title, ..)| title.as_str()).collect();
+    assert_eq!(titles, ["Data", "Notes", "Run 88", "Run 88 (2)"]);
+    assert_eq!(tabs[2].2, 4, "the grid is as large as the rows");
+    assert_eq!(stage.cells(ORDERS, "Data").await[1][0], "O-old");
+}
+
+#[tokio::test]
+async fn a_start_cell_leaves_what_stands_above_and_left_of_it() {
+    let stage = Stage::set().await;
+    let wish = json!({"start_cell": "b2", "header": "no"});
+    delivered(&stage.send("csv", "A,B\n1,2\n", wish).await);
+    let cells = json!([["ID", "City"], ["O-old", 1, 2], ["O-older"]]);
+    assert_eq!(stage.cells(ORDERS, "Data").await, cells);
+}
+
+#[tokio::test]
+async fn a_new_spreadsheet_has_the_name_without_csv_and_is_found_again() {
+    let stage = Stage::set().await;
+    for wish in ["yes", "yes", "no"] {
+        let form = json!({"filename": "It's new.csv", "overwrite": wish});
+        delivered(&stage.send("csv", CSV, form).await);
+    }
+    let made = stage.seen("POST /drive/v3/files");
+    assert_eq!(made.len(), 2, "the second delivery replaced the first's: {made:?}");
+    for id in ["1FileNumber0001OfTests", "1FileNumber0002OfTests"] {
+        assert_eq!(stage.cells(id, "Sheet1").await[1][0], "=SUM(1;2)");
+        let path = format!("/drive/v3/files/{id}?supportsAllDrives=true");
+        assert_eq!(stage.ask("www.googleapis.com", &path).await["name"], "It's new");
+    }
+    // One that nothing was written to goes into the bin.
+    stage.twist(WRITE, 0, 400, false, usize::MAX);
+    let form = json!({"filename": "third", "overwrite": "no"});
+    refused(&stage.send("csv", CSV, form).await, "invalid argument");
+    let path = "/drive/v3/files/1FileNumber0003OfTests?supportsAllDrives=true";
+    assert_eq!(stage.ask("www.googleapis.com", path).await["trashed"], true);
+}
+
+#[tokio::test]
+async fn the_reference_hubs_file_is_found_by_its_ending() {
+    let stage = Stage::set().await;
+    let form = json!({"filename": "orders.csv"});
+    delivered(&stage.send("csv", CSV, form).await);
+    assert_eq!(stage.cells(ORDERS, "Data").await[1][0], "=SUM(1;2)");
+}
+
+#[tokio::test]
+async fn a_spreadsheet_by_its_address_and_a_tab_by_its_name() {
+    let stage = Stage::set().await;
+    let address = format!("https://docs.google.com/spreadsheets/d/{ORDERS}/edit#gid=77");
+    let form = json!({"spreadsheet": address});
+    delivered(&stage.send("csv", CSV, form).await);
+    assert_eq!(stage.cells(ORDERS, "Notes").await[0][0], "Name");
+    assert_eq!(stage.seen("/drive/v3/files").len(), 0);
+    let form = json!({"spreadsheet": address, "tab": "Made for it"});
+    delivered(&stage.send("csv", CSV, form).await);
+    assert_eq!(stage.cells(ORDERS, "Made for it").await.as_array().map(Vec::len), None);
+    let tabs = stage.tabs(ORDERS).await;
+    assert_eq!((tabs[2].0.as_str(), tabs[2].2), ("Made for it", 4));
+    let form = json!({"spreadsheet": address, "tab": "gid=12345"});
+    refused(&stage.send("csv", CSV, form).await, "The tab is gone");
+    // The form shows them.
+    let body = json!({"type": "query", "data": stage.settings(),
+        "form_params": {"spreadsheet": address}});
+    let form = stage.post("form", body).await;
+    let fields = form["fields"].as_array().or(form.as_array()).unwrap();
+    let tab = fields.iter().find(|field| field["name"] == "tab").unwrap();
+    let names: Vec<_> = tab["options"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names[..2], ["gid=0", "gid=77"]);
+}
+
+#[tokio::test]
+async fn pivoted_values_and_types_come_from_json_detail() {
+    let stage = Stage::set().await;
+    let data = json!({
+        "fields": {
+            "dimensions": [{"name": "o.day", "label": "Day"}],
+            "measures": [{"name": "o.n", "label": "Count"}],
+            "pivots": [{"name": "o.kind", "label": "Kind"}],
+        },
+        "data": [
+            {"o.day": {"value": "2026-11-24"}, "o.n": {"new": {"value": 1}, "old": {"value": null}}},
+            {"o.day": {"value": "42"}, "o.n": {"old": {"value": 12345678901234567_u64}, "gone": {"value": true}}},
+        ],
+    });
+    delivered(&stage.send("json", &data.to_string(), json!({})).await);
+    let cells = json!([
+        ["Day", "new Count", "old Count", "gone Count"],
+        ["2026-11-24", 1, "", ""],
+        ["42", "", "12345678901234567", true],
+    ]);
+    assert_eq!(stage.cells(ORDERS, "Data").await, cells);
+}
+
+#[tokio::test]
+async fn the_grid_is_there_first_and_the_calls_are_few() {
+    let stage = Stage::set().await;
+    let data = large();
+    delivered(&stage.send("csv", &data, json!({})).await);
+    let (writes, steps) = (stage.seen(WRITE), stage.seen(":batchUpdate"));
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert!(writes.iter().all(|(_, bytes)| *bytes <= 2_000_002), "{writes:?}");
+    let sum: usize = writes.iter().map(|(_, bytes)| bytes).sum();
+    assert_eq!(writes.len(), sum.div_ceil(2_000_000), "{writes:?}");
+    assert_eq!(stage.tabs(ORDERS).await[0].2, 30_001);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_told_before_anything_is_touched() {
+    let stage = Stage::set().await;
+    let columns = |text: &str| vec![text; 5_000].join(",");
+    let wide: String = std::iter::once(columns("c"))
+        .chain(std::iter::repeat_n(columns(""), 1_000))
+        .flat_map(|line| [line, "\n".to_owned()])
+        .collect();
+    refused(&stage.send("csv", &wide, json!({})).await, "10,000,000 cells");
+    let long = format!("A\n{}\n", "ü".repeat(50_001));
+    refused(&stage.send("csv", &long, json!({})).await, "50,000 characters");
+    refused(&stage.send("csv", "", json!({})).await, "neither columns nor rows");
+    assert_eq!(stage.seen(":batchUpdate").len(), 0);
+    stage.is_untouched("what does not fit").await;
+    // Just as long as a cell can be.
+    let long = format!("A\n{}\n", "ü".repeat(50_000));
+    delivered(&stage.send("csv", &long, json!({})).await);
+}
+
+#[tokio::test]
+async fn a_used_up_quota_is_waited_for() {
+    let stage = Stage::set().await;
+    // The door itself tries a write three times.
+    stage.twist(WRITE, 0, 429, false, 4);
+    stage.twist(COMMIT, 0, 429, false, 1);
+    delivered(&stage.send("csv", CSV, json!({})).await);
+    assert_eq!(stage.cells(ORDERS, "Data").await[1][0], "=SUM(1;2)");
+}
