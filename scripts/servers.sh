@@ -9,6 +9,7 @@ AIOSMTPD_VERSION=1.4.6
 GCS_VERSION=2026.7.19
 PLAYWRIGHT_VERSION=1.65.1
 AXE_VERSION=4.14.1
+OIDC_VERSION=9.13.3
 
 servers_install() {
   mkdir -p "$SERVERS"
@@ -35,6 +36,11 @@ servers_install() {
     mkdir -p "$SERVERS/azurite"
     npm install --silent --no-audit --no-fund --prefix "$SERVERS/azurite" "azurite@$AZURITE_VERSION"
   fi
+  if [ ! -d "$SERVERS/oidc/node_modules/oidc-provider" ]; then
+    mkdir -p "$SERVERS/oidc"
+    npm install --silent --no-audit --no-fund --prefix "$SERVERS/oidc" \
+      "oidc-provider@$OIDC_VERSION"
+  fi
   servers_install_browser
 }
 
@@ -54,8 +60,9 @@ servers_install_browser() {
 
 servers_start() {
   : > "$SERVERS/pids"
-  local moto azurite gcs sshd
+  local moto azurite gcs sshd oidc
   moto=$(servers_port) azurite=$(servers_port) gcs=$(servers_port) sshd=$(servers_port)
+  oidc=$(servers_port)
   servers_run moto "$SERVERS/moto/bin/moto_server" -H 127.0.0.1 -p "$moto"
   servers_run azurite "$SERVERS/azurite/node_modules/.bin/azurite-blob" --silent \
     --inMemoryPersistence --blobHost 127.0.0.1 --blobPort "$azurite" --skipApiVersionCheck \
@@ -65,15 +72,19 @@ servers_start() {
 http.server.HTTPServer = http.server.ThreadingHTTPServer
 from gcp_storage_emulator.__main__ import main
 sys.exit(main())' start --host=127.0.0.1 --port="$gcs" --in-memory
+  servers_run oidc node scripts/oidc_provider.mjs "$oidc" "$SERVERS/oidc"
   servers_sshd "$sshd"
   servers_wait moto "$moto"
   servers_wait azurite "$azurite"
   servers_wait gcs "$gcs"
   servers_wait sshd "$sshd"
+  servers_wait oidc "$oidc"
   servers_smtp "$(servers_port)"
   export BEHAVIOUR_BROWSER=$SERVERS/browser
   export BEHAVIOUR_MOTO=http://127.0.0.1:$moto BEHAVIOUR_AZURITE=http://127.0.0.1:$azurite
   export BEHAVIOUR_GCS=http://127.0.0.1:$gcs
+  # To a browser another site than the hub's and Looker's 127.0.0.1, as a vendor is.
+  export BEHAVIOUR_OIDC=http://localhost:$oidc
 }
 
 # A port that nobody has.

@@ -24,6 +24,10 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 const KEPT: usize = 10_000;
 /// Words of the vendor's that a sentence holds at most.
 const WORDS: usize = 300;
+/// What has failed when a code is not exchanged.
+const FINISH: &str = "could not finish the login";
+/// What has failed when a refresh token is not.
+const RENEW: &str = "could not renew the login, which is kept";
 
 /// This hub as the vendor knows it.
 #[derive(Clone, Debug)]
@@ -87,7 +91,7 @@ impl Exchange {
         ];
         form.extend(verifier.map(|verifier| ("code_verifier", verifier)));
         let secrets = Redactor::new([Some(code), verifier].into_iter().flatten());
-        let answer = self.ask(form, secrets).await?;
+        let answer = self.ask(form, secrets, FINISH).await?;
         let tokens = Tokens::of_answer(&answer, self.oauth.keep);
         if self.oauth.lasting && tokens.refresh.is_none() {
             let again = match self.oauth.revoke_url {
@@ -110,7 +114,7 @@ impl Exchange {
     async fn refresh(&self, old: &Tokens) -> Result<Tokens, Refusal> {
         let Some(refresh) = &old.refresh else { return Err(self.ended()) };
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
-        let answer = self.ask(form, Redactor::new(old.secrets())).await?;
+        let answer = self.ask(form, Redactor::new(old.secrets()), RENEW).await?;
         let mut new = Tokens::of_answer(&answer, self.oauth.keep);
         // Vendors that do not rotate refresh tokens leave them out.
         new.refresh = new.refresh.or_else(|| old.refresh.clone());
@@ -134,15 +138,14 @@ impl Exchange {
         &self,
         mut form: Vec<(&str, &str)>,
         secrets: Redactor,
+        failed: &str,
     ) -> Result<Map<String, Value>, Refusal> {
         let label = self.label;
         let (id, secret) = (self.client.id.as_str(), &self.client.secret);
         let redact = secrets.with([secret.expose()]);
         let other = |error: &Error| Refusal {
             kind: Kind::Other,
-            message: redact
-                .clean(&format!("{label} could not renew the login, which is kept: {error}"))
-                .into_owned(),
+            message: redact.clean(&format!("{label} {failed}: {error}")).into_owned(),
         };
         // Never again by itself: a refresh token that was used may not be used twice.
         let mut call = self.http.post(self.oauth.token_url).timeout(WITHIN).once();
@@ -173,10 +176,16 @@ impl Exchange {
         if status.is_success() && there.is_some_and(|token| !token.trim().is_empty()) {
             return Ok(answer);
         }
-        Err(self.refused(status.as_u16(), &answer, &redact))
+        Err(self.refused(status.as_u16(), &answer, &redact, failed))
     }
 
-    fn refused(&self, status: u16, answer: &Map<String, Value>, redact: &Redactor) -> Refusal {
+    fn refused(
+        &self,
+        status: u16,
+        answer: &Map<String, Value>,
+        redact: &Redactor,
+        failed: &str,
+    ) -> Refusal {
         let label = self.label;
         let said = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         let code = said("error");
@@ -207,10 +216,7 @@ impl Exchange {
             ),
             _ => (
                 Kind::Other,
-                format!(
-                    "{label} could not renew the login, which is kept: it answered {status}{said}. \
-                     Try again later."
-                ),
+                format!("{label} {failed}: it answered {status}{said}. Try again later."),
             ),
         };
         Refusal { kind, message }
