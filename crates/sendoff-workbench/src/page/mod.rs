@@ -119,6 +119,7 @@ impl Page {
             .route("/schedules/{id}", post(schedules::change))
             .route("/wire", get(wire::list))
             .route("/wire/record", get(wire::record))
+            .route("/wire/replay", post(wire::replay).layer(DefaultBodyLimit::disable()))
             .route("/wire/{id}", get(wire::one))
             .route("/wire/{id}/{side}", get(wire::body))
             .route("/load", get(bulk::page).post(bulk::start))

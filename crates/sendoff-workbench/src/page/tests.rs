@@ -276,6 +276,35 @@ async fn a_schedule_is_made_sent_paused_and_deleted() {
 }
 
 #[tokio::test]
+async fn an_exchange_is_copied_recorded_and_played_again() {
+    let bench = Bench::before(&[]).await;
+    bench.send("").await;
+    let all = bench.page.instance().journal().all();
+    let execute = all.iter().find(|one| one.exchange.url.ends_with("/execute")).unwrap().id;
+    let text = bench.get(&format!("/wire/{execute}")).await;
+    for part in ["sendoff send", "curl ", "#[tokio::test]"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains(bad::TOKEN) && !text.contains(SECRET), "{text}");
+    let recording = bench.get("/wire/record").await;
+    assert_eq!(recording.lines().count(), all.len(), "{recording}");
+    let part = |name: &str, more: &str, text: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{text}\r\n")
+    };
+    let body = part("recording", "; filename=\"r.jsonl\"", &recording) + "--b--\r\n";
+    let request = Request::post("/wire/replay")
+        .header(header::HOST, HOST)
+        .header(header::ORIGIN, format!("http://{HOST}"))
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+        .body(Body::from(body))
+        .unwrap();
+    let (status, text) = bench.ask(request).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert!(text.contains("Played again") && text.contains("execute ledger"), "{text}");
+    assert!(!text.contains("differs"), "{text}");
+}
+
+#[tokio::test]
 async fn what_the_data_lacks_is_said_in_words() {
     let bench = Bench::before(&[]).await;
     let text = bench.get("/?data=look:penguins").await;

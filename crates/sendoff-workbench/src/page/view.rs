@@ -29,6 +29,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("run.html", include_str!("templates/run.html")),
     ("notice.html", include_str!("templates/notice.html")),
     ("wire.html", include_str!("templates/wire.html")),
+    ("replayed.html", include_str!("templates/replayed.html")),
     ("schedules.html", include_str!("templates/schedules.html")),
     ("schedule.html", include_str!("templates/schedule.html")),
     ("load.html", include_str!("templates/load.html")),

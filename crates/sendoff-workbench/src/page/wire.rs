@@ -1,18 +1,20 @@
 //! The wire: every exchange, its lines, and what the protocol says to each.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Multipart, Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Page;
 use super::view::{Pairs, shown};
+use crate::copy;
 use crate::exchange::{Exchange, Peek};
 use crate::instance::{Entry, ExchangeId};
+use crate::recording::{Reader, Recorded};
 use crate::remarks::{Place, Remark};
 use crate::verdict::{Severity, Verdict};
 
@@ -22,6 +24,10 @@ const TEXT: usize = 240;
 const RAW: usize = 6_000;
 /// And JSON up to so many lines.
 const LINES: usize = 400;
+/// So many calls of a recording are made again.
+const REPLAYED: usize = 200;
+/// A larger recording is not taken.
+const RECORDING_AT_MOST: usize = 256 << 20;
 /// So many exchanges are listed.
 const LISTED: usize = 200;
 
@@ -248,13 +254,21 @@ pub(super) async fn list(State(page): State<Page>, Query(query): Query<Pairs>) -
     )
 }
 
-/// One exchange, and what Looker does with it.
+/// One exchange, and how to do it again.
 pub(super) async fn one(State(page): State<Page>, Path(id): Path<ExchangeId>) -> Response {
     let Some(entry) = page.instance().journal().get(id) else {
         return page.refuse(&format!("The exchange {id} is not kept any more."));
     };
     let exchange = ExchangeView::of(&entry);
-    page.draw("exchange_page.html", "/wire", minijinja::context! { exchange => shown(exchange) })
+    let copies = copies(&page, &entry).await;
+    page.draw(
+        "exchange_page.html",
+        "/wire",
+        minijinja::context! {
+            exchange => shown(exchange),
+            copies => shown(copies),
+        },
+    )
 }
 
 /// One side's body, as much of it as is kept.
@@ -296,14 +310,148 @@ pub(super) async fn body(
     (headers, Body::from_stream(chunks)).into_response()
 }
 
-/// Everything that is kept, a line each.
+/// One way to do an exchange again.
+#[derive(Serialize)]
+struct Copy {
+    name: &'static str,
+    about: &'static str,
+    text: String,
+    /// Why it cannot be had.
+    why: &'static str,
+}
+
+async fn copies(page: &Page, entry: &Entry) -> Vec<Copy> {
+    let recorded = Recorded::of(entry).await;
+    let hub = page.hub().url;
+    let made = [
+        (
+            "sendoff send",
+            "The same delivery from a shell or a CI job.",
+            copy::send_line(&recorded, entry.order.as_deref(), &hub),
+        ),
+        (
+            "curl",
+            "The request as it was; secrets are variables of the shell.",
+            copy::curl_line(&recorded, &entry.exchange.url),
+        ),
+        (
+            "A test in Rust",
+            "For an action that is built with the library, with the bytes that were sent.",
+            copy::rust_test(&recorded),
+        ),
+    ];
+    let copy = |(name, about, made)| match made {
+        Ok(text) => Copy { name, about, text, why: "" },
+        Err(why) => Copy { name, about, text: String::new(), why },
+    };
+    made.into_iter().map(copy).collect()
+}
+
+/// Everything that is kept, a line each, with bodies as whole as they are kept.
 pub(super) async fn record(State(page): State<Page>) -> Response {
-    let lines = page.instance().journal().all();
-    let lines = lines.iter().filter_map(|entry| serde_json::to_string(&**entry).ok());
-    let text = lines.fold(String::new(), |text, line| text + &line + "\n");
+    let entries = page.instance().journal().all().into_iter();
+    let lines = futures_util::stream::unfold(entries, |mut entries| async {
+        let entry = entries.next()?;
+        let line = Recorded::of(&entry).await.line() + "\n";
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(line)), entries))
+    });
     let headers = [
         (header::CONTENT_TYPE, "application/jsonl"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"exchanges.jsonl\""),
     ];
-    (headers, text).into_response()
+    (headers, Body::from_stream(lines)).into_response()
+}
+
+/// A recorded call, then and now.
+#[derive(Serialize)]
+struct Again {
+    number: u64,
+    call: String,
+    action: String,
+    then: Option<u16>,
+    now: Option<u16>,
+    exchange: Option<ExchangeId>,
+    severity: Severity,
+    said: String,
+}
+
+/// Makes the calls of a recording again, against this hub or another.
+pub(super) async fn replay(State(page): State<Page>, form: Multipart) -> Response {
+    match page.replay(form).await {
+        Ok((hub, again)) => {
+            let more = minijinja::context! { target => hub, again => shown(again) };
+            page.draw("replayed.html", "/wire", more)
+        }
+        Err(why) => page.refuse(&why),
+    }
+}
+
+impl Page {
+    async fn replay(&self, form: Multipart) -> Result<(String, Vec<Again>), String> {
+        let (file, fields) = taken(form).await?;
+        let unreadable = |error: std::io::Error| format!("The recording cannot be read: {error}.");
+        let mut reader = Reader::open(file.path()).await.map_err(unreadable)?;
+        let all = reader.all(REPLAYED).await.map_err(unreadable)?;
+        if all.is_empty() {
+            return Err("The recording holds no exchange.".to_owned());
+        }
+        let of = |name: &str| fields.get(name).map(|text| text.trim()).unwrap_or_default();
+        let (own, token) = (self.hub().url, of("token"));
+        let (url, hub) = match of("hub") {
+            url if (url.is_empty() || url == own) && token.is_empty() => (own, self.0.setup.hub),
+            url => {
+                let token = Some(token).filter(|token| !token.is_empty());
+                let added = self.instance().add_hub(url, token).await;
+                (url.to_owned(), added.map_err(|refused| refused.to_string())?.id)
+            }
+        };
+        let mut again = Vec::new();
+        for recorded in all {
+            let none = std::collections::BTreeMap::new();
+            let made = self.instance().replay(hub, &recorded, &none, Default::default()).await;
+            again.push(Again {
+                number: recorded.id,
+                call: recorded.call.to_string(),
+                action: recorded.action.clone().unwrap_or_default(),
+                then: recorded.response.as_ref().map(|response| response.status),
+                now: made.as_ref().ok().and_then(|made| made.status),
+                exchange: made.as_ref().ok().map(|made| made.exchange),
+                severity: made.as_ref().map_or(Severity::Unknown, |made| made.verdict.severity),
+                said: match made {
+                    Ok(made) => made.verdict.admin,
+                    Err(refused) => format!("Not made again: {refused}"),
+                },
+            });
+        }
+        Ok((url, again))
+    }
+}
+
+/// The recording in a file of its own, and the other fields.
+async fn taken(mut form: Multipart) -> Result<(tempfile::NamedTempFile, Pairs), String> {
+    let broke = |error| format!("The upload broke off: {error}.");
+    let disk = |error: std::io::Error| format!("The recording cannot be kept: {error}.");
+    let file = tokio::task::spawn_blocking(tempfile::NamedTempFile::new).await;
+    let file = file.map_err(|error| error.to_string())?.map_err(disk)?;
+    let mut fields = Pairs::new();
+    while let Some(mut field) = form.next_field().await.map_err(broke)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name != "recording" {
+            fields.insert(name, field.text().await.map_err(broke)?);
+            continue;
+        }
+        let mut out = tokio::fs::OpenOptions::new().write(true).open(file.path()).await;
+        let out =
+            out.as_mut().map_err(|error| format!("The recording cannot be kept: {error}."))?;
+        let mut bytes = 0;
+        while let Some(chunk) = field.chunk().await.map_err(broke)? {
+            bytes += chunk.len();
+            if bytes > RECORDING_AT_MOST {
+                return Err("The recording is over 256 MB.".to_owned());
+            }
+            out.write_all(&chunk).await.map_err(disk)?;
+        }
+        out.flush().await.map_err(disk)?;
+    }
+    Ok((file, fields))
 }
