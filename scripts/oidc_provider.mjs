@@ -33,6 +33,7 @@ const provider = new Provider('https://people.example', {
   features: { devInteractions: { enabled: true }, revocation: { enabled: true } },
   pkce: { required: () => true },
   rotateRefreshToken: true,
+  clockTolerance: 0,
   // Whatever token is revoked, the whole login is.
   revokeGrantPolicy: () => true,
   ttl: {

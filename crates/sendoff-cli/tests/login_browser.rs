@@ -472,7 +472,11 @@ async fn a_provider_that_is_down_is_told_and_takes_no_login_away() {
         stage.switch(&stage.down);
         let shown = stage.browser.consent(&tab);
         assert_eq!(shown["status"], 502, "{shown}");
-        assert!(text(&shown, "text").contains("People could not finish the login"), "{shown}");
+        assert!(
+            text(&shown, "text")
+                .contains("The login to People could not be finished: People could not be reached"),
+            "{shown}"
+        );
         assert_eq!(stage.state(&action), None);
 
         stage.switch(&stage.up);
@@ -484,8 +488,13 @@ async fn a_provider_that_is_down_is_told_and_takes_no_login_away() {
         let outcome = stage.deliver(&action).await;
         assert!(!outcome.success);
         let message = outcome.message.unwrap();
-        assert!(message.contains("could not renew the login, which is kept"), "{message}");
-        assert_eq!(stage.signed_in(&action).await, "Signed in to People.");
+        assert!(
+            message.contains("The login to People could not be renewed, and is kept"),
+            "{message}"
+        );
+        let drawn = stage.form(&action).await;
+        assert!(!drawn.wants_login(), "{:?}", drawn.fields);
+        assert!(drawn.error.unwrap().contains("and is kept: People could not be reached"));
         assert_eq!(stage.state(&action), kept);
 
         stage.switch(&stage.up);

@@ -24,10 +24,10 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 const KEPT: usize = 10_000;
 /// Words of the vendor's that a sentence holds at most.
 const WORDS: usize = 300;
-/// What has failed when a code is not exchanged.
-const FINISH: &str = "could not finish the login";
-/// What has failed when a refresh token is not.
-const RENEW: &str = "could not renew the login, which is kept";
+/// What could not be done when a code is not exchanged.
+const FINISH: &str = "could not be finished";
+/// What could not be done when a refresh token is not.
+const RENEW: &str = "could not be renewed, and is kept";
 
 /// This hub as the vendor knows it.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ impl Exchange {
         let redact = secrets.with([secret.expose()]);
         let other = |error: &Error| Refusal {
             kind: Kind::Other,
-            message: redact.clean(&format!("{label} {failed}: {error}")).into_owned(),
+            message: redact.clean(&format!("The login to {label} {failed}: {error}")).into_owned(),
         };
         // Never again by itself: a refresh token that was used may not be used twice.
         let mut call = self.http.post(self.oauth.token_url).timeout(WITHIN).once();
@@ -216,7 +216,9 @@ impl Exchange {
             ),
             _ => (
                 Kind::Other,
-                format!("{label} {failed}: it answered {status}{said}. Try again later."),
+                format!(
+                    "The login to {label} {failed}: it answered {status}{said}. Try again later."
+                ),
             ),
         };
         Refusal { kind, message }

@@ -285,7 +285,11 @@ impl Place<'_> {
         Ok(page(
             StatusCode::OK,
             "Logged in",
-            "You may close this tab and return to Looker. There, press the form's button to go on.",
+            format!(
+                "You are logged in to {}. You may close this tab and return to Looker. There, \
+                 press the form's button to go on.",
+                self.spec.label
+            ),
         ))
     }
 
