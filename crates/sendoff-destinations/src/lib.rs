@@ -156,6 +156,8 @@ pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
         ("airtable", airtable::DIFFERENCES),
         ("aws_ec2_stop_instance", aws_ec2_stop_instance::DIFFERENCES),
         ("digitalocean_droplet", digitalocean_droplet::DIFFERENCES),
+        ("google_cloud_storage", google_cloud_storage::DIFFERENCES),
+        ("google_drive", google_drive::DIFFERENCES),
         ("google_sheets", google_sheets::DIFFERENCES),
         ("hubspot_companies", shared::hubspot::DIFFERENCES),
         ("hubspot_contacts", shared::hubspot::DIFFERENCES),

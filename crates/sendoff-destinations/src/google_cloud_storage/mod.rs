@@ -9,6 +9,7 @@ use sendoff::prelude::*;
 use sendoff::{Commit, Listing, Repeatable};
 use uuid::Uuid;
 
+use crate::Difference;
 use crate::shared::file_options::{self, IfExists};
 use crate::shared::google::service_account::{KeyFile, ServiceAccount, Tokens, Wanted};
 use crate::shared::google::{Access, Google, Vendor, resumable};
@@ -197,6 +198,35 @@ impl GoogleCloudStorage {
         Ok((Google::new(cx, &VENDOR, Access::Key(Arc::new(account))), file))
     }
 }
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "A typed \"No\" overwrites.",
+        ours: "Yes and No are read in small and capital letters.",
+        switch: None,
+    },
+    Difference {
+        reference: "Two runs in the same millisecond overwrite each other although told not to.",
+        ours: "Cloud Storage itself refuses to replace a file unless told to.",
+        switch: None,
+    },
+    Difference {
+        reference: "The content type of binary formats ends in ;base64.",
+        ours: "It is the media type.",
+        switch: None,
+    },
+    Difference {
+        reference: "Looker's error page is stored as the file, and an upload whose data broke off stays open.",
+        ours: "The upload is begun after Looker answered 200, and cancelled when its data breaks off.",
+        switch: None,
+    },
+    Difference {
+        reference: "Without the right to list buckets there is no form.",
+        ours: "The bucket can be typed in.",
+        switch: None,
+    },
+];
 
 fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().map(str::trim).filter(|text| !text.is_empty())

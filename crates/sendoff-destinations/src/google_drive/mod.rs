@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sendoff::prelude::*;
 use sendoff::{Button, Commit, Login, LookerVersion, OAuth, Repeatable};
 
+use crate::Difference;
 use crate::shared::file_options;
 use crate::shared::google::service_account::{KeyFile, ServiceAccount, TOKEN_URL, Tokens, Wanted};
 use crate::shared::google::{Access, Domains, Google, Vendor, resumable};
@@ -192,6 +193,45 @@ impl Action for GoogleDrive {
         Ok(remarks.fold(receipt, Receipt::remark))
     }
 }
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "A delivery from a domain that is not allowed is told to have failed, and is written all the same.",
+        ours: "The domain is checked before anything is written.",
+        switch: None,
+    },
+    Difference {
+        reference: "notexample.com passes for example.com.",
+        ours: "The domain must be equal, and the address verified.",
+        switch: None,
+    },
+    Difference {
+        reference: "A file for the root of a shared drive goes to My Drive.",
+        ours: "It goes to the shared drive.",
+        switch: None,
+    },
+    Difference {
+        reference: "A folder's address that is not understood, or an id alone, leads to the root without a word.",
+        ours: "An id is understood, and what is not is refused.",
+        switch: None,
+    },
+    Difference {
+        reference: "The content type of binary formats ends in ;base64.",
+        ours: "It is the media type.",
+        switch: None,
+    },
+    Difference {
+        reference: "The form lists every folder of the drive.",
+        ours: "It lists one level, and finds folders by how their names begin.",
+        switch: Some("find_folder"),
+    },
+    Difference {
+        reference: "The name gets no extension.",
+        ours: "The extension is added if there is none.",
+        switch: None,
+    },
+];
 
 impl GoogleDrive {
     fn client(&self, cx: &Context<Settings>) -> Result<Google> {
