@@ -345,13 +345,32 @@ async fn a_vendor_that_does_not_answer_stops_the_reading() {
         encode(row, out)
     };
     let limits = BatchLimits::new(10, 1_000).parallel(3);
-    let run = pipeline(limits).run(numbered(1_000).await, encode, |_| std::future::pending());
+    // The first goes alone; nobody answers the others.
+    let send = async |batch: Batch| match batch.first() {
+        1 => Ok(Reply::accepted()),
+        _ => std::future::pending().await,
+    };
+    let run = pipeline(limits).run(numbered(1_000).await, encode, send);
     tokio::select! {
         _ = run => unreachable!("nobody answers"),
         () = sleep(Duration::from_secs(3_600)) => {}
     }
-    // Three batches on their way and one that is ready.
-    assert_eq!(read.into_inner(), 40);
+    // The answered one, three on their way and one that is ready.
+    assert_eq!(read.into_inner(), 50);
+}
+
+/// A wrong key is refused once, and not by as many requests as may be on their way.
+#[tokio::test(start_paused = true)]
+async fn the_first_batch_goes_alone() {
+    let sent = AtomicU64::new(0);
+    let send = async |_: Batch| {
+        sent.fetch_add(1, Ordering::SeqCst);
+        sleep(Duration::from_millis(100)).await;
+        Err(Error::settings("The key is wrong."))
+    };
+    let limits = BatchLimits::new(10, 1_000).parallel(4);
+    pipeline(limits).run(numbered(100).await, encode, send).await.unwrap_err();
+    assert_eq!(sent.into_inner(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -366,7 +385,8 @@ async fn requests_overlap_and_their_rate_is_kept() {
         began.elapsed().as_millis()
     };
     assert_eq!(took(BatchLimits::new(10, 1_000), 100).await, 1_000);
-    assert_eq!(took(BatchLimits::new(10, 1_000).parallel(4), 100).await, 300);
+    // The first alone, then nine in three rounds.
+    assert_eq!(took(BatchLimits::new(10, 1_000).parallel(4), 100).await, 400);
     // 10 batches at 5 a second: the last begins after 1.8 s.
     let five = BatchLimits::new(10, 1_000).parallel(4).rate(Rate::Requests(5.0));
     assert_eq!(took(five, 100).await, 1_900);

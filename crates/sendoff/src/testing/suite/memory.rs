@@ -19,7 +19,7 @@ const BYTES: u64 = 256 << 20;
 /// What is sent where rows are taken, unless the environment says otherwise.
 const ROWS: u64 = 250_000;
 /// Set to send more: CI sends a million, which takes half a minute without optimisation.
-const ROWS_FROM: &str = "SENDOFF_SUITE_ROWS";
+const ROWS_FROM: &str = "BEHAVIOUR_ROWS";
 /// What memory may grow by.
 const GROWTH: u64 = 24 << 20;
 /// Set for the process that measures, to the name of its subject.
