@@ -125,7 +125,7 @@ const cases = {
     const kept = await page.evaluate(() => document.activeElement.id);
     check(kept === 'look-penguins', `the keyboard stays where it was: ${kept}`);
     await tab('#find');
-    await page.keyboard.type('folder');
+    await page.keyboard.type("hub's server");
     await page.waitForFunction(() => document.querySelectorAll('#cards a').length === 1);
     await tab('#card-file');
     await page.keyboard.press('Enter');
