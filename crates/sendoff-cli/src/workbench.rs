@@ -100,12 +100,17 @@ impl Opened {
     pub(crate) async fn enable(&self, vendors: &dyn Vendors) {
         for name in &self.hub.actions {
             let Some(known) = vendors.known(name) else { continue };
-            let params = known.params.into_iter();
-            let params = params.map(|(name, value)| (name, Binding::Value(value))).collect();
             let action = self.hub.action(name);
+            let Ok(listed) = self.instance.action(&action) else { continue };
+            // A stand-in of several actions knows the settings of all of them.
+            let listed = |name: &str| listed.definition.params.iter().any(|one| one.name == name);
+            let params = known.params.into_iter().filter(|(name, _)| listed(name));
+            let params = params.map(|(name, value)| (name, Binding::Value(value))).collect();
             // One that is refused stays disabled, and says on the page what it lacks.
             let _ = self.instance.configure(&action, params).await;
-            if let Some(state) = known.state {
+            if !known.workspaces.is_empty() {
+                self.instance.offer_workspaces(&action, known.workspaces);
+            } else if let Some(state) = known.state {
                 for user in self.instance.users() {
                     let _ = self.instance.set_state(&user.id, &action, &state).await;
                 }

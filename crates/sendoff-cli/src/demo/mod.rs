@@ -80,6 +80,7 @@ async fn with_page(mut config: Config, token: &str, folder: &Path) -> anyhow::Re
     use hyper::service::service_fn;
 
     config.debug = true;
+    config.looker_hosts = looker_hosts(&config)?;
     let listener = listen(&config).await?;
     let hub = format!("http://{}/", listener.local_addr()?);
     let stage = Arc::new(stage::Stage::open(&config, folder).await?);
@@ -104,6 +105,18 @@ async fn with_page(mut config: Config, token: &str, folder: &Path) -> anyhow::Re
     opened.serve(Some(Arc::clone(&stage) as Arc<_>), process).await?;
     stage.drain(config.connections.grace).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The page, wherever it stands: logins go back to it.
+#[cfg(feature = "page")]
+fn looker_hosts(config: &Config) -> anyhow::Result<sendoff::LookerHosts> {
+    let outside = config.workbench_base_url.as_deref().and_then(|url| url::Url::parse(url).ok());
+    let outside = outside.as_ref().and_then(url::Url::host_str).map(str::to_owned);
+    let page = match config.workbench_listen.ip() {
+        std::net::IpAddr::V4(address) => address.to_string(),
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+    };
+    Ok(sendoff::LookerHosts::parse(outside.into_iter().chain([page]))?)
 }
 
 async fn made(folder: &Path) -> anyhow::Result<PathBuf> {

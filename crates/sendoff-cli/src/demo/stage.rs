@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use sendoff::testing::{
     At, Damage, Fake, Flow, Injury, Mischief as Harm, Provider, Refusal, Seen, Vendor, VendorFault,
 };
-use sendoff::{Answer, AnyAction, EgressConfig, Hub, Origins};
+use sendoff::{Answer, AnyAction, EgressConfig, Hub, LoginBy, Origins, Spec};
 use sendoff_workbench::page::{Delivered, Known, Mischief, Vendors, Visit};
 use tokio::io::AsyncReadExt;
 use tower_service::Service;
@@ -43,6 +43,14 @@ const START: usize = 1024;
 const FILES: usize = 1_000;
 /// A connection is reset after so many bytes.
 const RESET_AFTER: u64 = 3_000;
+
+/// Answers that suit the shop's data better than the stand-in's own: action, field, answer.
+const ANSWERS: [(&str, &str, &str); 4] = [
+    ("airtable", "unknown_columns", "ignore"),
+    ("hubspot_companies", "unknown_columns", "ignore"),
+    ("hubspot_contacts", "unknown_columns", "ignore"),
+    ("twilio_message", "message", "Hello {users.name}, you have {orders.count} orders."),
+];
 
 /// What the stage answers: the hub's own, or a login page that stands for a vendor's.
 pub(super) type Said = Either<Answer, Full<Bytes>>;
@@ -161,15 +169,27 @@ fn allow_loopback(egress: &mut EgressConfig) {
 
 impl Vendors for Stage {
     fn known(&self, action: &str) -> Option<Known> {
-        match &self.acts.get(action)?.behind {
+        let act = self.acts.get(action)?;
+        match &act.behind {
             Behind::Folder(_) => Some(Known::default()),
             Behind::Vendor(vendor) => {
-                let pairs = |values: sendoff::Values| values.0.into_iter().collect();
+                let pairs = |values: sendoff::Values| -> Vec<(String, String)> {
+                    values.0.into_iter().collect()
+                };
                 let fake = vendor.fake();
-                // A login can be tried; an installation elsewhere cannot.
+                // Where there is a login, it is there to be tried.
                 let state = if fake.provider().is_none() { fake.state() } else { None };
-                let (params, answers) = (pairs(fake.settings()), pairs(fake.answers()));
-                Some(Known { params, answers, state })
+                let installs = |spec: Spec| matches!(spec.login, Some(LoginBy::Delegate(_)));
+                let installed = act.hub.actions().any(|action| installs(action.spec()));
+                let workspaces = state.as_deref().filter(|_| installed);
+                let workspaces = workspaces.and_then(|text| serde_json::from_str(text).ok());
+                let (params, mut answers) = (pairs(fake.settings()), pairs(fake.answers()));
+                let ours = ANSWERS.iter().filter(|(name, ..)| *name == action);
+                for (_, field, answer) in ours {
+                    answers.retain(|(name, _)| name != field);
+                    answers.push(((*field).to_owned(), (*answer).to_owned()));
+                }
+                Some(Known { params, answers, state, workspaces: workspaces.unwrap_or_default() })
             }
         }
     }

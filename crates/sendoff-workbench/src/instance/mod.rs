@@ -28,6 +28,7 @@ mod history;
 mod hubs;
 mod journal;
 mod oauth;
+mod person;
 mod replays;
 mod routes;
 mod schedules;
@@ -35,6 +36,7 @@ mod sends;
 mod states;
 mod store;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +57,7 @@ pub use forms::{Drawn, FormOf};
 pub use history::{Run, RunId, RunStatus, Trigger};
 pub use hubs::Hub;
 pub use journal::{Entry, ExchangeId, Journal};
+pub use oauth::Workspace;
 pub use replays::Replayed;
 pub use schedules::{BadSchedule, Cron, NewSchedule, Schedule, ScheduleId};
 pub use sends::{Order, Running, Sent, Way, What};
@@ -186,6 +189,8 @@ struct Inner {
     journal: Journal,
     bodies: Bodies,
     tickets: Mutex<oauth::Tickets>,
+    /// What installation pages offer.
+    workspaces: Mutex<HashMap<ActionId, Vec<Workspace>>>,
     running: Mutex<Vec<Running>>,
     history: Mutex<history::History>,
     /// Sends on their way; they end with the instance.
@@ -226,6 +231,7 @@ impl Instance {
             journal,
             bodies,
             tickets: Mutex::default(),
+            workspaces: Mutex::default(),
             running: Mutex::default(),
             history: Mutex::new(saved.history),
             tasks: Mutex::default(),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sendoff_protocol::{Definition, Members};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::book::ActionId;
@@ -70,7 +71,27 @@ impl Tickets {
     }
 }
 
+/// A workspace of a vendor for which Looker itself does the login (`delegate_oauth`), as its
+/// installation would give it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Workspace {
+    /// The installation.
+    pub install_id: String,
+    /// The token that belongs to it.
+    pub token: String,
+}
+
 impl Instance {
+    /// Offers workspaces on the action's installation page, such as those of a stand-in: nobody has
+    /// to type in what an installation gives.
+    pub fn offer_workspaces(&self, action: &ActionId, workspaces: Vec<Workspace>) {
+        locked(&self.0.workspaces).insert(action.clone(), workspaces);
+    }
+
+    pub(super) fn workspaces(&self, action: &ActionId) -> Vec<Workspace> {
+        locked(&self.0.workspaces).get(action).cloned().unwrap_or_default()
+    }
+
     /// Adds what logins need to the members of `data`: fresh URLs, and the state.
     pub(super) fn add_login(
         &self,

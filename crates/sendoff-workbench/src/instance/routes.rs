@@ -5,11 +5,12 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use http::{StatusCode, header};
 
 use super::oauth::Purpose;
+use super::person::{self, page};
 use super::{Instance, locked};
 use crate::exchange::{Exchange, Peek};
 use crate::looker::headers_shown;
@@ -108,18 +109,8 @@ async fn install_page(State(instance): State<Instance>, Path(token): Path<String
     let Some(ticket) = ticket else {
         return page(404, "No such page", "The link is good once, for an hour.");
     };
-    let text = format!(
-        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Install</title>\
-         <h1>Install {} for {}</h1>\
-         <p>Looker has a page of its own by which a workspace is installed. Here you type in what \
-         the installation would give.\
-         <form method=post><p><label>Installation <input name=install_id required></label>\
-         <p><label>Token <input name=token required autocomplete=off></label>\
-         <p><button>Install</button></form>",
-        escaped(&ticket.action.name),
-        escaped(&ticket.user)
-    );
-    Html(text).into_response()
+    let offered = instance.workspaces(&ticket.action);
+    person::installation(&ticket.action.name, &ticket.user, &offered)
 }
 
 async fn install(
@@ -131,7 +122,13 @@ async fn install(
         return page(413, "Too long", "An installation and a token are shorter.");
     };
     let body = String::from_utf8_lossy(&body);
-    let given = form_value(&body, "install_id").zip(form_value(&body, "token"));
+    let open = locked(&instance.0.tickets).get(&token, Purpose::Install);
+    let offered = open.map(|ticket| instance.workspaces(&ticket.action)).unwrap_or_default();
+    let given = form_value(&body, "install_id").and_then(|id| {
+        let known = || offered.into_iter().find(|one| one.install_id == id).map(|one| one.token);
+        let token = form_value(&body, "token").or_else(known)?;
+        Some((id, token))
+    });
     let Some((install_id, secret)) = given else {
         return page(400, "Something is missing", "Installation and token are both needed.");
     };
@@ -140,28 +137,13 @@ async fn install(
         return page(404, "No such page", "The link is good once, for an hour.");
     };
     match instance.install(&ticket, &install_id, &secret).await {
-        Ok(()) => page(200, "Installed", "You may close this tab and go on in the form."),
-        Err(refused) => page(400, "It could not be installed", &refused.0),
+        Ok(()) => page(200, "Connected", "You may close this tab and go on in the form."),
+        Err(refused) => page(400, "It could not be connected", &refused.0),
     }
 }
 
 fn code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-/// A page for a person.
-fn page(status: u16, title: &str, text: &str) -> Response {
-    let (title, text) = (escaped(title), escaped(text));
-    let html = format!(
-        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{title}</title>\
-         <h1>{title}</h1><p>{text}</p>"
-    );
-    (code(status), Html(html)).into_response()
-}
-
-fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 /// A value of `application/x-www-form-urlencoded`, which query strings are too.

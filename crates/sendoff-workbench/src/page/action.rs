@@ -133,6 +133,8 @@ pub(super) struct FormView {
     pub(super) remarks: Vec<String>,
     /// Whether nothing but a login can be done.
     pub(super) logs_in: bool,
+    /// Whether there is a login, after which the form is asked for again.
+    pub(super) has_login: bool,
 }
 
 impl FormView {
@@ -149,7 +151,8 @@ impl FormView {
         let is_login =
             |field: &Field| matches!(field.kind, FieldType::OauthLink | FieldType::OauthLinkGoogle);
         let is_idle = |field: &Field| is_login(field) || field.kind == FieldType::Message;
-        view.logs_in = fields.iter().any(is_login) && fields.iter().all(is_idle);
+        view.has_login = fields.iter().any(is_login);
+        view.logs_in = view.has_login && fields.iter().all(is_idle);
         for (n, field) in fields.iter().enumerate() {
             let value = kept.get(&field.name).or(field.default.as_ref());
             if let Some(lost) = sent.get(&field.name).filter(|sent| !sent.is_empty())

@@ -3,7 +3,7 @@
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-const STYLE: &str = include_str!("assets/style.css");
+const STYLE: &str = concat!(include_str!("assets/base.css"), include_str!("assets/style.css"));
 const SCRIPT: &str = include_str!("assets/htmx.min.js");
 const LOGO: &str = include_str!("assets/logo.svg");
 

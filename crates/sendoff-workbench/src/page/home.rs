@@ -237,7 +237,8 @@ impl Page {
         let mut kept = below(given, FIELD);
         if let Some(known) = self.vendors().and_then(|vendors| vendors.known(name))
             && kept.is_empty()
-            && asked.is_none()
+            // A login was checked, and nothing asked yet.
+            && asked.as_ref().is_none_or(Pairs::is_empty)
         {
             kept.extend(known.answers);
         }

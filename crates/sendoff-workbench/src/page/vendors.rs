@@ -4,6 +4,8 @@
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
+use crate::instance::Workspace;
+
 /// The stand-ins behind a hub.
 pub trait Vendors: Send + Sync + 'static {
     /// Settings and answers with which a delivery succeeds; none if nothing stands in for the
@@ -36,6 +38,8 @@ pub struct Known {
     pub answers: Vec<(String, String)>,
     /// What Looker keeps for a user, where there is no login that gives it.
     pub state: Option<String>,
+    /// Workspaces that a user may connect, where Looker itself does the login.
+    pub workspaces: Vec<Workspace>,
 }
 
 /// A finished object at a vendor.

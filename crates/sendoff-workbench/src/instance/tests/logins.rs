@@ -146,7 +146,7 @@ async fn a_workspace_is_installed_on_a_page() {
     drawn(&looker, &action).await;
     let asked = hub.asked("/form");
     let url = asked[0]["data"]["state_url"].as_str().unwrap();
-    assert!(ask("GET", url, "", "").await.1.contains("Install a for ana"));
+    assert!(ask("GET", url, "", "").await.1.contains("Connect a for ana"));
     let form = "application/x-www-form-urlencoded";
     assert_eq!(ask("POST", url, form, "install_id=T1").await.0, 400);
     assert_eq!(ask("POST", url, form, "install_id=T1&token=x%2By").await.0, 200);
@@ -157,5 +157,27 @@ async fn a_workspace_is_installed_on_a_page() {
     assert_eq!(
         serde_json::from_str::<Value>(&state).unwrap(),
         json!([{"install_id": "T1", "token": "x+y"}, {"install_id": "T2", "token": "z"}])
+    );
+}
+
+#[tokio::test]
+async fn a_workspace_that_is_offered_needs_no_token_typed_in() {
+    let hub =
+        Scripted::with(json!({"delegate_oauth": true}), |_, _| async { (200, json!([])) }).await;
+    let (looker, _server) = served(None).await;
+    let action = enabled(&looker, &hub).await;
+    let offered = Workspace { install_id: "T<1>".into(), token: "canary-of-a-workspace".into() };
+    looker.offer_workspaces(&action, vec![offered]);
+    let url = looker.install_url(&action, "ana").unwrap();
+    let (_, page) = ask("GET", &url, "", "").await;
+    assert!(page.contains("Connect T&lt;1&gt;"), "{page}");
+    assert!(!page.contains("canary-of-a-workspace"), "{page}");
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(ask("POST", &url, form, "install_id=T2").await.0, 400);
+    assert_eq!(ask("POST", &url, form, "install_id=T%3C1%3E").await.0, 200);
+    let state = looker.state("ana", &action).unwrap().data;
+    assert_eq!(
+        serde_json::from_str::<Value>(&state).unwrap(),
+        json!([{"install_id": "T<1>", "token": "canary-of-a-workspace"}])
     );
 }
