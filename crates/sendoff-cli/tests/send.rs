@@ -90,6 +90,30 @@ fn a_delivery_is_made_and_told_in_words_and_json() {
     assert!(lab.delivered("big.csv").len() > 3_000_000);
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn a_parquet_file_is_sent_in_any_format() {
+    let lab = Lab::start();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../sendoff-workbench/tests/parquet/");
+    let file = |name: &str| format!("{data}{name}.parquet");
+    let made = file("types");
+    let made = ["file", "--data", &made, "--format", "json", "--field", "filename=t.json"];
+    let sent = lab.send(&made);
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    let made: Value = serde_json::from_str(&lab.delivered("t.json")).unwrap();
+    assert_eq!(made[0]["types.zip"], "007");
+    assert_eq!(made[2]["types.id"], 9_223_372_036_854_775_807_i64);
+    assert_eq!(made[1]["types.name"], Value::Null);
+    for (name, says) in [
+        ("lz4", "write the file with snappy, gzip or zstd"),
+        ("encrypted", "The Parquet file is encrypted"),
+    ] {
+        let sent = lab.send(&["file", "--data", &file(name), "--field", "filename=x.csv"]);
+        assert_eq!(code(&sent), Some(2), "{}", said(&sent));
+        assert!(said(&sent).contains(says), "{}", said(&sent));
+    }
+}
+
 #[test]
 fn wrong_usage_is_2_and_suggests_what_was_meant() {
     let lab = Lab::start();

@@ -60,4 +60,4 @@ pub use progress::{Progress, Stage};
 pub use remarks::{Place, Remark, remarks};
 pub use request::{Cargo, Delivery, Ids, Member, Source};
 pub use verdict::{Call, Heard, Severity, Verdict, looker_does};
-pub use warehouse::{DataError, DataLimits, Imported, Warehouse};
+pub use warehouse::{DataError, DataLimits, Imported, Warehouse, is_named_parquet};

@@ -47,7 +47,7 @@ async fn results_and_files_of_any_size_take_little_memory() {
     let line = Bytes::from("0123456789,a text of some length\n".repeat(2_000));
     let header = stream::iter([Ok(Bytes::from("id,text\n"))]);
     let lines = stream::iter(std::iter::repeat_n(line, 150).map(Ok));
-    let imported = data.import_csv("large.csv", Source::stream(header.chain(lines))).await.unwrap();
+    let imported = data.import("large.csv", Source::stream(header.chain(lines))).await.unwrap();
     assert_eq!(imported.rows, 300_000);
     let growth = peak() - before;
     assert!(growth < ALLOWED_GROWTH, "memory grew by {growth} bytes");

@@ -168,6 +168,7 @@ async fn deliver(
         looker.set_state("ana", &action, state).await?;
     }
     let (what, format) = data::what(looker, args, &definition).await?;
+    let total = data::total(&what).await;
     let mut order = Order::new(&action, what);
     order.format = format;
     order.way = args.way();
@@ -177,7 +178,6 @@ async fn deliver(
     order.rendering = args.rendering(&definition);
     order.answers = form::answers(looker, &action, args).await?;
     let running = looker.send(order).await?;
-    let total = args.total().await;
     let sent = watched(running, args, total, paint).await;
     args.keep_state(looker.state("ana", &action).map(|state| state.data)).await?;
     let code = code_of(sent.fault.as_ref(), sent.verdict.severity, stopped_by_fault(args));

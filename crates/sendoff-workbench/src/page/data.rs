@@ -265,6 +265,6 @@ async fn take_in(warehouse: &Warehouse, mut field: Field<'_>) -> Result<Imported
             }
         }
     };
-    let (imported, ()) = tokio::join!(warehouse.import_csv(&name, Source::stream(chunks)), feed);
+    let (imported, ()) = tokio::join!(warehouse.import(&name, Source::stream(chunks)), feed);
     imported
 }

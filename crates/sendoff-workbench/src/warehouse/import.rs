@@ -1,11 +1,12 @@
-//! Takes a CSV in as a table: records go to the database as they arrive, and the types of the
-//! columns are decided when all were seen.
+//! Takes a file in as a table. Records of a CSV go to the database as they arrive, and the types of the
+//! columns are decided when all were seen; a Parquet file is put down first, for its end says what
+//! stands in it.
 
-use std::io;
+use std::io::{self, Write};
 
 use csv_core::{ReadRecordResult, Reader};
 use futures_util::StreamExt;
-use rusqlite::{Connection, Transaction, params_from_iter};
+use rusqlite::{Connection, ToSql, Transaction, params_from_iter};
 use tokio::sync::mpsc;
 
 use super::{DataError, Warehouse, storage};
@@ -15,9 +16,9 @@ use crate::look::quoted_name;
 /// Real measurements of 344 penguins, free of rights; `data/README.md` names the source.
 const PENGUINS: &[u8] = include_bytes!("../../../../data/penguins.csv");
 /// A record must stand in memory whole.
-const MAX_RECORD: usize = 1 << 20;
+pub(super) const MAX_RECORD: usize = 1 << 20;
 /// SQLite takes no more values in one statement without being built anew.
-const MAX_COLUMNS: usize = 1_000;
+pub(super) const MAX_COLUMNS: usize = 1_000;
 
 /// A file that became a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +32,12 @@ pub struct Imported {
 }
 
 impl Warehouse {
-    /// Takes in a CSV with a header as the table named after `file`; a table of that name that was
-    /// imported before is replaced. Either all of it is taken in or nothing is.
+    /// Takes in a CSV with a header, or a Parquet file, as the table named after `file`; a table of
+    /// that name that was imported before is replaced. Either all of it is taken in or nothing is.
     ///
     /// # Errors
-    /// The text is no table, is larger than the limit, or would replace a table of the demo model.
-    pub async fn import_csv(&self, file: &str, mut bytes: Source) -> Result<Imported, DataError> {
+    /// The file is no table, is larger than the limit, or would replace a table of the demo model.
+    pub async fn import(&self, file: &str, mut bytes: Source) -> Result<Imported, DataError> {
         let table = table_name(file);
         if ["orders", "users", "companies", "products", "servers", "penguins"]
             .contains(&table.as_str())
@@ -45,16 +46,20 @@ impl Warehouse {
                 "The demo model has a table `{table}`; give the file another name."
             )));
         }
+        let is_parquet = is_named_parquet(file);
         let (sender, mut receiver) = mpsc::channel::<Option<io::Result<bytes::Bytes>>>(4);
         let warehouse = self.clone();
         let limit = self.limits().import_bytes;
         let work = tokio::task::spawn_blocking(move || {
-            let mut writer = warehouse.writer();
             // The end is said aloud: whoever gives up in the middle must not leave half a table.
             let given_up = || Err(io::ErrorKind::UnexpectedEof.into());
             let chunks =
                 std::iter::from_fn(|| receiver.blocking_recv().unwrap_or_else(|| Some(given_up())));
-            import(&mut writer, &table, "", limit, chunks)
+            let mut chunks = Limited { chunks, limit, taken: 0 }.peekable();
+            match is_parquet || begins_as_parquet(&mut chunks)? {
+                true => import_parquet(&warehouse, &table, chunks),
+                false => import(&mut warehouse.writer(), &table, "", chunks),
+            }
         });
         while let Some(chunk) = bytes.next().await {
             // A reader that stopped says why below.
@@ -63,7 +68,14 @@ impl Warehouse {
             }
         }
         let _ = sender.send(None).await;
-        work.await.map_err(|error| DataError::Io(io::Error::other(error)))?
+        match work.await {
+            Ok(imported) => imported,
+            // The libraries below are not written for files that were made to break them.
+            Err(error) if error.is_panic() => Err(DataError::Malformed(
+                "The file is damaged in a way that the reader cannot name.".into(),
+            )),
+            Err(error) => Err(DataError::Io(io::Error::other(error))),
+        }
     }
 
     /// The tables that were imported, with the numbers of their rows.
@@ -89,7 +101,41 @@ impl Warehouse {
 /// Takes the shipped data set in.
 pub(super) fn penguins(connection: &mut Connection) -> Result<(), DataError> {
     let chunk = Ok(bytes::Bytes::from_static(PENGUINS));
-    import(connection, "penguins", "NA", u64::MAX, std::iter::once(chunk)).map(|_| ())
+    import(connection, "penguins", "NA", std::iter::once(chunk)).map(|_| ())
+}
+
+/// Whether its ending is one that Parquet files have.
+pub fn is_named_parquet(file: &str) -> bool {
+    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    matches!(ending.as_deref(), Some("parquet" | "pq" | "parq"))
+}
+
+/// A file's chunks, up to a limit.
+struct Limited<I> {
+    chunks: I,
+    limit: u64,
+    taken: u64,
+}
+
+impl<I: Iterator<Item = io::Result<bytes::Bytes>>> Iterator for Limited<I> {
+    type Item = Result<bytes::Bytes, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let chunk = match self.chunks.next()? {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                let why = format!("The file did not arrive whole: {error}.");
+                return Some(Err(DataError::Malformed(why)));
+            }
+        };
+        self.taken = self.taken.saturating_add(chunk.len() as u64);
+        if self.taken > self.limit {
+            let mib = self.limit >> 20;
+            let why = format!("The file is larger than {mib} MiB.");
+            return Some(Err(DataError::Limit(why)));
+        }
+        Some(Ok(chunk))
+    }
 }
 
 /// What of the name is fit for SQL without quotes, so that users need none.
@@ -110,30 +156,21 @@ fn import(
     connection: &mut Connection,
     table: &str,
     null_text: &str,
-    limit: u64,
-    chunks: impl Iterator<Item = io::Result<bytes::Bytes>>,
+    chunks: impl Iterator<Item = Result<bytes::Bytes, DataError>>,
 ) -> Result<Imported, DataError> {
     let transaction = connection.transaction().map_err(storage)?;
     let mut records = Records::new();
     let mut staged: Option<Staged> = None;
-    let mut taken = 0_u64;
     let mut take = |record: &[&str]| match &mut staged {
-        Some(staged) => staged.insert(&transaction, record, null_text),
+        Some(staged) => staged.insert_texts(&transaction, record, null_text),
         None => {
-            staged = Some(Staged::create(&transaction, record)?);
+            let columns = record.iter().map(|name| ((*name).to_owned(), None)).collect();
+            staged = Some(Staged::create(&transaction, columns)?);
             Ok(())
         }
     };
     for chunk in chunks {
-        let chunk = chunk.map_err(|error| {
-            DataError::Malformed(format!("The file did not arrive whole: {error}."))
-        })?;
-        taken = taken.saturating_add(chunk.len() as u64);
-        if taken > limit {
-            let mib = limit >> 20;
-            return Err(DataError::Limit(format!("The file is larger than {mib} MiB.")));
-        }
-        records.read(&chunk, &mut take)?;
+        records.read(&chunk?, &mut take)?;
     }
     records.finish(&mut take)?;
     let staged = staged.ok_or_else(|| DataError::Malformed("The file is empty.".into()))?;
@@ -142,17 +179,20 @@ fn import(
     Ok(imported)
 }
 
-/// All values as texts, until it is known which columns are numbers.
+/// Rows on their way into a table. Values are texts until it is known which columns are numbers,
+/// unless the file says it.
 struct Staged {
     columns: Vec<String>,
     insert: String,
     kinds: Vec<Kind>,
+    /// Whether the values decide the kind.
+    open: Vec<bool>,
     rows: u64,
 }
 
 /// What all values of a column so far are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
     Unknown,
     Integer,
     Real,
@@ -165,24 +205,40 @@ impl Kind {
         let integer = text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
         match self {
             Self::Unknown | Self::Integer if integer => Self::Integer,
-            Self::Unknown | Self::Integer | Self::Real
-                if serde_json::from_str::<serde_json::Number>(text)
-                    .is_ok_and(|n| n.as_f64().is_some_and(f64::is_finite)) =>
-            {
-                Self::Real
-            }
+            Self::Unknown | Self::Integer | Self::Real if integer || is_real(text) => Self::Real,
             _ => Self::Text,
+        }
+    }
+
+    fn declared(self) -> &'static str {
+        match self {
+            Self::Integer => "INTEGER",
+            Self::Real => "REAL",
+            Self::Unknown | Self::Text => "TEXT",
         }
     }
 }
 
+/// Whether it is a number for a column of such: a whole one beyond 64 bits is an id, whose last digits
+/// count.
+fn is_real(text: &str) -> bool {
+    let finite = |number: serde_json::Number| number.as_f64().is_some_and(f64::is_finite);
+    text.contains(['.', 'e', 'E'])
+        && serde_json::from_str::<serde_json::Number>(text).is_ok_and(finite)
+}
+
 impl Staged {
-    fn create(transaction: &Transaction<'_>, header: &[&str]) -> Result<Self, DataError> {
+    fn create(
+        transaction: &Transaction<'_>,
+        header: Vec<(String, Option<Kind>)>,
+    ) -> Result<Self, DataError> {
         if header.len() > MAX_COLUMNS {
             return Err(DataError::Limit(format!("More than {MAX_COLUMNS} columns.")));
         }
+        let kinds: Vec<_> = header.iter().map(|(_, kind)| kind.unwrap_or(Kind::Unknown)).collect();
+        let open = header.iter().map(|(_, kind)| kind.is_none()).collect();
         let mut columns: Vec<String> = Vec::with_capacity(header.len());
-        for (n, name) in header.iter().enumerate() {
+        for (n, (name, _)) in header.iter().enumerate() {
             let name = name.trim_start_matches('\u{feff}').trim();
             let mut unique =
                 if name.is_empty() { format!("column_{}", n + 1) } else { name.to_owned() };
@@ -192,70 +248,66 @@ impl Staged {
             }
             columns.push(unique);
         }
-        let names: Vec<String> = columns.iter().map(|name| quoted_name(name)).collect();
+        let declared = declared(&columns, &kinds);
         let marks = vec!["?"; columns.len()].join(", ");
         transaction
             .execute_batch(&format!(
-                "DROP TABLE IF EXISTS temp.staged; CREATE TEMP TABLE staged ({} TEXT)",
-                names.join(" TEXT, ")
+                "DROP TABLE IF EXISTS temp.staged; CREATE TEMP TABLE staged ({declared})"
             ))
             .map_err(storage)?;
-        let kinds = vec![Kind::Unknown; columns.len()];
         let insert = format!("INSERT INTO temp.staged VALUES ({marks})");
-        Ok(Self { columns, insert, kinds, rows: 0 })
+        Ok(Self { columns, insert, kinds, open, rows: 0 })
     }
 
-    fn insert(
+    /// A record of a CSV.
+    fn insert_texts(
         &mut self,
         transaction: &Transaction<'_>,
         record: &[&str],
         null_text: &str,
     ) -> Result<(), DataError> {
-        self.rows += 1;
         if record.len() != self.columns.len() {
             return Err(DataError::Malformed(format!(
                 "Row {} has {} fields, the header has {}.",
-                self.rows,
+                self.rows + 1,
                 record.len(),
                 self.columns.len()
             )));
         }
-        let values = || {
-            let is_null = |text: &str| text.is_empty() || text == null_text;
-            record.iter().map(move |text| (!is_null(text)).then_some(*text))
-        };
-        for (kind, text) in self.kinds.iter_mut().zip(values()) {
-            if let (Some(text), true) = (text, *kind != Kind::Text) {
+        let values = record.iter().map(|text| {
+            let is_null = text.is_empty() || *text == null_text;
+            (!is_null).then_some(*text)
+        });
+        self.insert(transaction, values, |text| *text)
+    }
+
+    /// A row; `text` is a value as a text, where its column's kind is open.
+    fn insert<V: ToSql>(
+        &mut self,
+        transaction: &Transaction<'_>,
+        row: impl Iterator<Item = V> + Clone,
+        text: impl Fn(&V) -> Option<&str>,
+    ) -> Result<(), DataError> {
+        self.rows += 1;
+        for ((kind, open), value) in self.kinds.iter_mut().zip(&self.open).zip(row.clone()) {
+            if let (true, Some(text)) = (*open && *kind != Kind::Text, text(&value)) {
                 *kind = kind.and(text);
             }
         }
         let mut statement = transaction.prepare_cached(&self.insert).map_err(storage)?;
-        statement.execute(params_from_iter(values())).map_err(storage)?;
+        statement.execute(params_from_iter(row)).map_err(storage)?;
         Ok(())
     }
 
     fn finish(self, transaction: &Transaction<'_>, table: &str) -> Result<Imported, DataError> {
-        let declared: Vec<String> = self
-            .columns
-            .iter()
-            .zip(&self.kinds)
-            .map(|(name, kind)| {
-                let kind = match kind {
-                    Kind::Integer => "INTEGER",
-                    Kind::Real => "REAL",
-                    Kind::Unknown | Kind::Text => "TEXT",
-                };
-                format!("{} {kind}", quoted_name(name))
-            })
-            .collect();
+        let declared = declared(&self.columns, &self.kinds);
         let table_name = quoted_name(table);
         transaction
             .execute_batch(&format!(
                 "DROP TABLE IF EXISTS main.{table_name};
-                 CREATE TABLE main.{table_name} ({});
+                 CREATE TABLE main.{table_name} ({declared});
                  INSERT INTO main.{table_name} SELECT * FROM temp.staged;
-                 DROP TABLE temp.staged",
-                declared.join(", ")
+                 DROP TABLE temp.staged"
             ))
             .map_err(storage)?;
         let numeric = |kind: &Kind| matches!(kind, Kind::Integer | Kind::Real);
@@ -263,6 +315,60 @@ impl Staged {
         let columns = self.columns.into_iter().zip(kinds).collect();
         Ok(Imported { table: table.to_owned(), rows: self.rows, columns })
     }
+}
+
+/// The columns with their types, in SQL.
+fn declared(columns: &[String], kinds: &[Kind]) -> String {
+    let columns = columns.iter().zip(kinds);
+    let declared: Vec<_> =
+        columns.map(|(name, kind)| format!("{} {}", quoted_name(name), kind.declared())).collect();
+    declared.join(", ")
+}
+
+/// Whether the file's content is Parquet, whatever its name.
+fn begins_as_parquet(
+    chunks: &mut std::iter::Peekable<impl Iterator<Item = Result<bytes::Bytes, DataError>>>,
+) -> Result<bool, DataError> {
+    match chunks.peek() {
+        Some(Ok(chunk)) => Ok(chunk.starts_with(b"PAR1")),
+        _ => Ok(false),
+    }
+}
+
+#[cfg(not(feature = "parquet"))]
+fn import_parquet(
+    _: &Warehouse,
+    _: &str,
+    _: impl Iterator<Item = Result<bytes::Bytes, DataError>>,
+) -> Result<Imported, DataError> {
+    Err(DataError::Malformed("This build of Sendoff does not read Parquet; give it a CSV.".into()))
+}
+
+/// The database is not held while the file arrives.
+#[cfg(feature = "parquet")]
+fn import_parquet(
+    warehouse: &Warehouse,
+    table: &str,
+    chunks: impl Iterator<Item = Result<bytes::Bytes, DataError>>,
+) -> Result<Imported, DataError> {
+    let mut file = tempfile::tempfile()?;
+    for chunk in chunks {
+        file.write_all(&chunk?)?;
+    }
+    let parquet = super::parquet::Parquet::open(file)?;
+    let columns = parquet.columns()?;
+    let mut connection = warehouse.writer();
+    let transaction = connection.transaction().map_err(storage)?;
+    let mut staged = Staged::create(&transaction, columns)?;
+    parquet.rows(warehouse.limits().import_bytes, |row| {
+        staged.insert(&transaction, row.iter(), |value| match value {
+            rusqlite::types::Value::Text(text) => Some(text),
+            _ => None,
+        })
+    })?;
+    let imported = staged.finish(&transaction, table)?;
+    transaction.commit().map_err(storage)?;
+    Ok(imported)
 }
 
 /// Splits CSV into records while its bytes arrive.

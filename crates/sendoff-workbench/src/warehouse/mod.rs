@@ -2,6 +2,8 @@
 //! and fenced in where SQL comes from a user.
 
 mod import;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plan;
 
 use std::fmt;
@@ -16,7 +18,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Rows, Statement};
 
-pub use import::Imported;
+pub use import::{Imported, is_named_parquet};
 pub(crate) use plan::{Head, PivotKey, ROW_TOTAL, plan};
 
 use crate::look::{Dashboard, Look};
@@ -89,7 +91,7 @@ impl From<DataError> for io::Error {
 pub struct DataLimits {
     /// How long the database may work on one query; waiting for the reader does not count.
     pub query_time: Duration,
-    /// The largest CSV that is taken in, in bytes.
+    /// The largest file that is taken in, in bytes; also of a Parquet file's values, unpacked.
     pub import_bytes: u64,
 }
 

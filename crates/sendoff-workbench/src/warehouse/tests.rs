@@ -149,7 +149,7 @@ async fn a_csv_becomes_a_table_with_types_and_tags() {
         "\u{feff}Email,zip,amount,n,n\r\na@b.example,007,1.50,1,x\r\n\"c,d\",12,2,,\"q\"\"\n\"\n";
     for size in [1, 7, 4_096] {
         let warehouse = warehouse().await;
-        let imported = warehouse.import_csv("My Data.csv", chunks(text, size)).await.unwrap();
+        let imported = warehouse.import("My Data.csv", chunks(text, size)).await.unwrap();
         assert_eq!(imported.table, "my_data");
         assert_eq!(imported.rows, 2);
         let columns: Vec<_> =
@@ -172,18 +172,18 @@ async fn a_csv_becomes_a_table_with_types_and_tags() {
 async fn a_csv_that_is_no_table_leaves_nothing() {
     let warehouse = warehouse().await;
     let refused = async |text: &'static str| {
-        warehouse.import_csv("mine.csv", chunks(text, 5)).await.unwrap_err().to_string()
+        warehouse.import("mine.csv", chunks(text, 5)).await.unwrap_err().to_string()
     };
     assert_eq!(refused("a,b\n1,2\n3\n").await, "Row 2 has 1 fields, the header has 2.");
     assert_eq!(refused("").await, "The file is empty.");
     let broken =
         stream::iter(vec![Ok(Bytes::from_static(b"a,b\n1,2\n")), Err(io::Error::other("hung up"))]);
-    let error = warehouse.import_csv("mine.csv", Source::stream(broken)).await.unwrap_err();
+    let error = warehouse.import("mine.csv", Source::stream(broken)).await.unwrap_err();
     assert_eq!(error.to_string(), "The file did not arrive whole: hung up.");
     let latin = Source::from(&b"a\n\xe9\n"[..]);
-    let error = warehouse.import_csv("mine.csv", latin).await.unwrap_err();
+    let error = warehouse.import("mine.csv", latin).await.unwrap_err();
     assert!(error.to_string().starts_with("The file is not UTF-8"), "{error}");
-    let error = warehouse.import_csv("orders.csv", chunks("a\n1\n", 9)).await.unwrap_err();
+    let error = warehouse.import("orders.csv", chunks("a\n1\n", 9)).await.unwrap_err();
     assert!(error.to_string().starts_with("The demo model has a table"), "{error}");
     assert_eq!(warehouse.imported().await.unwrap(), [""; 0]);
 }
@@ -193,7 +193,7 @@ async fn an_import_that_is_given_up_leaves_nothing() {
     let warehouse = warehouse().await;
     let never = stream::iter(vec![Ok(Bytes::from_static(b"a\n1\n"))]);
     let never = futures_util::StreamExt::chain(never, stream::pending());
-    let import = warehouse.import_csv("mine.csv", Source::stream(never));
+    let import = warehouse.import("mine.csv", Source::stream(never));
     assert!(futures_util::FutureExt::now_or_never(import).is_none());
     // This waits for the writer, which the dropped import held.
     assert_eq!(warehouse.imported().await.unwrap(), [""; 0]);
@@ -203,7 +203,7 @@ async fn an_import_that_is_given_up_leaves_nothing() {
 async fn a_file_over_the_limit_is_refused() {
     let limits = DataLimits { import_bytes: 10, ..DataLimits::default() };
     let warehouse = Warehouse::in_memory(limits).await.unwrap();
-    let error = warehouse.import_csv("m.csv", chunks("a,b\n1,2\n3,4\n", 4)).await.unwrap_err();
+    let error = warehouse.import("m.csv", chunks("a,b\n1,2\n3,4\n", 4)).await.unwrap_err();
     assert!(matches!(error, DataError::Limit(_)), "{error:?}");
 }
 
@@ -212,7 +212,7 @@ async fn imported_tables_survive_a_restart_where_there_is_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("odd ?#% name.db");
     let first = Warehouse::open(&file, DataLimits::default()).await.unwrap();
-    first.import_csv("mine.csv", chunks("a\n1\n", 9)).await.unwrap();
+    first.import("mine.csv", chunks("a\n1\n", 9)).await.unwrap();
     drop(first);
     let second = Warehouse::open(&file, DataLimits::default()).await.unwrap();
     let grid = second.grid(&Look::table("mine"), 10).await.unwrap();

@@ -46,7 +46,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// A file. It goes as it is where its ending is that of the format; a CSV else becomes a table
-    /// and is sent in the format asked for. `-` is stdin.
+    /// and is sent in the format asked for, and so does a Parquet file. `-` is stdin.
     #[arg(long, value_name = "FILE")]
     pub(super) data: Option<PathBuf>,
     /// A query of the demo data: orders, users, companies, products, servers, penguins.
@@ -233,18 +233,6 @@ impl SendArgs {
             false => Formatting::Unformatted,
         };
         Some(rendering)
-    }
-
-    /// How many bytes of data there will be, where that is known before.
-    pub(super) async fn total(&self) -> Option<u64> {
-        match (&self.generate, &self.data) {
-            (Some(bytes), _) => Some(*bytes),
-            (None, Some(path)) => {
-                let data = tokio::fs::metadata(path).await.ok()?;
-                data.is_file().then_some(data.len())
-            }
-            _ => None,
-        }
     }
 
     pub(super) fn is_quiet(&self) -> bool {

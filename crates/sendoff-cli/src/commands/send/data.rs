@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use futures_util::stream;
 use sendoff_protocol::{Definition, Format};
-use sendoff_workbench::Source;
 use sendoff_workbench::instance::{Instance, What};
+use sendoff_workbench::{Source, is_named_parquet};
 use tokio::io::AsyncReadExt;
 
 use super::Stop;
@@ -34,7 +34,20 @@ pub(super) async fn what(
     Ok((what, args.format))
 }
 
-/// As it is where its ending is that of the format; a CSV else becomes a table.
+/// How many bytes of data there will be, where that is known before.
+pub(super) async fn total(what: &What) -> Option<u64> {
+    match what {
+        What::Generated { bytes, .. } => Some(*bytes),
+        What::File(path) => {
+            let data = tokio::fs::metadata(path).await.ok()?;
+            data.is_file().then_some(data.len())
+        }
+        _ => None,
+    }
+}
+
+/// As it is where its ending is that of the format; a CSV else becomes a table, and so does a Parquet
+/// file, which is no format of Looker's.
 async fn file(
     looker: &Instance,
     path: &Path,
@@ -62,13 +75,13 @@ async fn file(
     if let Some(format) = format {
         return Ok((What::File(path.to_owned()), Some(format)));
     }
-    if ending == "csv" {
+    if ending == "csv" || is_named_parquet(&format!(".{ending}")) {
         return Ok((table(looker, path).await?, asked));
     }
     Err(Stop::usage(match (asked, of_file().next()) {
         (Some(format), _) => format!(
-            "{} is not made into {format}: its ending is not `.{}`, and only a CSV is made into \
-             other formats.",
+            "{} is not made into {format}: its ending is not `.{}`, and only CSV and Parquet are \
+             made into other formats.",
             path.display(),
             format.extension()
         ),
@@ -92,6 +105,6 @@ async fn table(looker: &Instance, path: &Path) -> Result<What, Stop> {
         }
     });
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let imported = looker.data().import_csv(&name, Source::stream(pieces)).await;
+    let imported = looker.data().import(&name, Source::stream(pieces)).await;
     Ok(What::Table(imported.map_err(|error| cannot(&error))?.table))
 }
