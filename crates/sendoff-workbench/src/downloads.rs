@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::exchange::Exchange;
-use crate::faults::{DownloadFaults, HUNG_UP, Instead};
+use crate::faults::{DownloadFaults, HUNG_UP, Instead, slowed_source};
 use crate::looker::headers_shown;
 use crate::progress::{Meter, Stage};
 use crate::request::{Record, Source};
@@ -191,7 +191,10 @@ fn answer<B>(offers: &Offers, request: &Request<B>) -> Response<DownloadBody> {
         }
         (None, Some(source)) => {
             let body = response.body_mut();
-            body.source = Some(source);
+            body.source = Some(match offer.faults.slow {
+                Some(rate) => slowed_source(source, rate),
+                None => source,
+            });
             body.ends = offer.faults.ends;
             body.meter.clone_from(&offer.meter);
             offer.format.media_type()

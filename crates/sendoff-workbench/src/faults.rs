@@ -9,20 +9,22 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Delivery, Writing, Written};
+use crate::progress::Progress;
+use crate::request::{Cargo, Delivery, Source, Writing, Written};
 
 /// One thing that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendFault {
-    /// The body ends after so many bytes as if that were all: `cut@12345`.
+    /// The body that carries the data ends after so many bytes as if that were all: `cut@12345`. It is
+    /// the request's where the data is pushed, and the download's where the hub fetches it.
     Cut(u64),
     /// One character of the attachment's base64 is none: `base64`. Formats that are text have no
     /// base64; with them nothing happens.
     Base64,
-    /// So many bytes a second and no more: `slow@1000`.
+    /// So many bytes a second of the same body and no more: `slow@1000`.
     Slow(u64),
-    /// The connection ends after so many bytes of the request: `hangup@12345`.
+    /// The connection ends after so many bytes of the same body: `hangup@12345`.
     HangUpAfter(u64),
     /// The connection ends when the hub sent its first newline: `hangup@newline`.
     HangUpAtNewline,
@@ -252,6 +254,54 @@ impl Faults {
         self.has(SendFault::Base64).then(|| chance.below(BREAKS_WITHIN) as u64)
     }
 
+    /// Those of the request. Where the hub fetches the data, what spoils it goes with the data.
+    pub(crate) fn of_request(mut self, carried: Carried) -> Self {
+        use SendFault as Is;
+        let spoils = |fault: &Is| matches!(fault, Is::Cut(_) | Is::HangUpAfter(_) | Is::Slow(_));
+        if carried == Carried::Fetched {
+            self.list.retain(|fault| !spoils(fault));
+        }
+        self
+    }
+
+    /// A sentence for each that could not do anything in a send that is over, so that nobody takes
+    /// an answer for one to a fault.
+    pub(crate) fn missed(&self, carried: Carried, progress: &Progress) -> Vec<String> {
+        let (fetched, bytes) = match carried {
+            Carried::Fetched => (true, progress.fetched),
+            _ => (false, progress.sent),
+        };
+        let missed = self.list.iter().filter_map(|fault| {
+            let why = match fault {
+                SendFault::Cut(at) | SendFault::HangUpAfter(at) if bytes < *at => {
+                    let body = if fetched { "download" } else { "request" };
+                    format!("the {body}'s body had {bytes} bytes")
+                }
+                SendFault::DownloadCut(at) | SendFault::DownloadShort(at)
+                    if fetched && bytes < *at =>
+                {
+                    format!("the download's body had {bytes} bytes")
+                }
+                SendFault::Base64 if carried != Carried::Base64 => {
+                    "the data is not sent as base64: only binary formats are, in the request"
+                        .to_owned()
+                }
+                SendFault::DownloadExpired
+                | SendFault::DownloadFails
+                | SendFault::DownloadPage
+                | SendFault::DownloadCut(_)
+                | SendFault::DownloadShort(_)
+                    if !fetched =>
+                {
+                    "the data went in the request, and nothing was fetched".to_owned()
+                }
+                _ => return None,
+            };
+            Some(format!("The fault `{fault}` did nothing: {why}."))
+        });
+        missed.collect()
+    }
+
     /// Changes the body on its way.
     pub(crate) fn spoil(&self, mut writing: Writing) -> Writing {
         for fault in &self.list {
@@ -273,8 +323,13 @@ impl Faults {
                 SendFault::DownloadExpired => faults.instead = Some(Instead::Expired),
                 SendFault::DownloadFails => faults.instead = Some(Instead::Fails),
                 SendFault::DownloadPage => faults.instead = Some(Instead::Page),
-                SendFault::DownloadCut(at) => faults.ends = Some((at, true)),
-                SendFault::DownloadShort(at) => faults.ends = Some((at, false)),
+                SendFault::DownloadCut(at) | SendFault::HangUpAfter(at) => {
+                    faults.ends = Some((at, true));
+                }
+                SendFault::DownloadShort(at) | SendFault::Cut(at) => {
+                    faults.ends = Some((at, false));
+                }
+                SendFault::Slow(rate) => faults.slow = Some(rate),
                 _ => {}
             }
         }
@@ -299,6 +354,29 @@ pub(crate) struct DownloadFaults {
     pub(crate) instead: Option<Instead>,
     /// After so many bytes, and whether the connection breaks there.
     pub(crate) ends: Option<(u64, bool)>,
+    /// So many bytes a second.
+    pub(crate) slow: Option<u64>,
+}
+
+/// How the data of a send travels, as far as faults go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carried {
+    /// In the request, as text, or there is none.
+    Text,
+    /// In the request, as base64.
+    Base64,
+    /// The hub fetches it.
+    Fetched,
+}
+
+impl Carried {
+    pub(crate) fn of(cargo: &Cargo) -> Self {
+        match cargo {
+            Cargo::Url { .. } => Self::Fetched,
+            Cargo::Push { format, inline: false, .. } if format.is_binary() => Self::Base64,
+            Cargo::Push { .. } | Cargo::None => Self::Text,
+        }
+    }
 }
 
 /// What a download URL answers in place of the result.
@@ -360,6 +438,13 @@ fn slowed(writing: Writing, rate: u64) -> Writing {
         }
         next
     }))
+}
+
+/// The same for what a hub fetches.
+pub(crate) fn slowed_source(source: Source, rate: u64) -> Source {
+    let whole = |bytes: bytes::Bytes| Written { shown: bytes.clone(), bytes };
+    let writing: Writing = Box::pin(source.map(move |next| next.map(whole)));
+    Source::stream(slowed(writing, rate).map(|next| next.map(|written| written.bytes)))
 }
 
 fn stepped(written: &Written, step: usize) -> Vec<io::Result<Written>> {

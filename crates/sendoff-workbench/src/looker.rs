@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::dial::Address;
 use crate::downloads::Downloads;
 use crate::exchange::{Exchange, Peek, Piece};
-use crate::faults::{Faults, HUNG_UP};
+use crate::faults::{Carried, Faults, HUNG_UP};
 use crate::progress::{Meter, Stage};
 use crate::remarks::{Remark, remarks};
 use crate::request::{Cargo, Delivery, MASK, RequestBody, set_download_url};
@@ -227,9 +227,10 @@ impl Looker {
         &self,
         action: &Definition,
         mut delivery: Delivery,
-        trip: Trip,
+        mut trip: Trip,
     ) -> Answered<Outcome> {
         let (masked, values) = secrets(action, &delivery);
+        let carried = Carried::of(&delivery.cargo);
         let offered = match std::mem::replace(&mut delivery.cargo, Cargo::None) {
             Cargo::Url { format, source } => match self.offer(format, source, &trip).await {
                 Ok((downloads, url)) => {
@@ -247,6 +248,7 @@ impl Looker {
             }
         };
         trip.faults.apply(&mut delivery);
+        trip.faults = trip.faults.of_request(carried);
         let body = delivery.into_body(&masked, trip.faults.broken());
         let called = self.call(&action.url, body, &values, trip).await;
         let mut answered = called.finish(Call::Execute, &action.name, answer::outcome);

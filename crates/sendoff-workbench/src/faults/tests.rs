@@ -130,3 +130,43 @@ async fn a_slow_body_takes_its_time() {
     // Timers have a resolution of a millisecond.
     assert!(took >= want && took < want + Duration::from_millis(100), "{took:?}, {want:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_download_takes_its_time() {
+    let since = tokio::time::Instant::now();
+    let mut source = slowed_source(Source::from("x".repeat(3_000)), 1_000);
+    let mut whole = 0;
+    while let Some(piece) = source.next().await {
+        whole += piece.unwrap().len();
+    }
+    assert_eq!(whole, 3_000);
+    let took = since.elapsed();
+    assert!(took >= Duration::from_secs(3) && took < Duration::from_millis(3_100), "{took:?}");
+}
+
+#[test]
+fn a_fault_that_could_do_nothing_is_told() {
+    let missed = |text: &str, carried| {
+        let progress = Progress { sent: 500, fetched: 200, ..Progress::default() };
+        text.parse::<Faults>().unwrap().missed(carried, &progress)
+    };
+    for (fault, carried, told) in [
+        ("cut@500", Carried::Text, None),
+        ("cut@501", Carried::Text, Some("the request's body had 500 bytes")),
+        ("hangup@201", Carried::Fetched, Some("the download's body had 200 bytes")),
+        ("download-cut@200", Carried::Fetched, None),
+        ("download-short@201", Carried::Fetched, Some("the download's body had 200 bytes")),
+        ("download@expired", Carried::Fetched, None),
+        ("download@expired", Carried::Text, Some("the data went in the request")),
+        ("base64", Carried::Base64, None),
+        ("base64", Carried::Text, Some("is not sent as base64")),
+        ("base64", Carried::Fetched, Some("is not sent as base64")),
+        ("shuffled doubled slow@9 hangup@newline", Carried::Fetched, None),
+    ] {
+        let missed = missed(fault, carried);
+        match told {
+            None => assert!(missed.is_empty(), "{fault}: {missed:?}"),
+            Some(told) => assert!(missed[0].contains(told), "{fault}: {missed:?}"),
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::book::ActionId;
 use super::history::{RunId, RunStatus, Trigger};
 use super::journal::ExchangeId;
 use super::{Instance, Refused, locked};
-use crate::faults::{Chance, Faults};
+use crate::faults::{Carried, Chance, Faults};
 use crate::formats::{Content, DASHBOARD_FORMATS, LOOK_FORMATS, Rendering};
 use crate::look::{Cell, Look};
 use crate::looker::{Answered, Fault, Looker, Trip};
@@ -266,6 +266,8 @@ impl Instance {
     async fn carry_out(&self, run: RunId, order: Order, prepared: Prepared, trip: Trip) -> Sent {
         let meter = trip.meter.clone();
         let Prepared { looker, definition, delivery, mut warnings, .. } = prepared;
+        let carried = Carried::of(&delivery.cargo);
+        let faults = order.faults.clone();
         let answered = looker.execute_on(&definition, delivery, trip).await;
         meter.stage(Stage::Ended);
         let change = answered.state.clone();
@@ -280,6 +282,10 @@ impl Instance {
         };
         let (exchange, downloads) = self.note_all(answered, Some(&order.user), Some(&order)).await;
         let progress = *meter.watch().borrow();
+        // A send that ended before its time may have ended before its fault.
+        if !matches!(fault, Some(Fault::Stopped(_) | Fault::Broken(_) | Fault::Silent(_))) {
+            warnings.extend(faults.missed(carried, &progress));
+        }
         let message = match (&outcome, &fault) {
             (Some(outcome), _) => outcome.message.clone().unwrap_or_default(),
             (None, fault) => fault.as_ref().map(ToString::to_string).unwrap_or_default(),

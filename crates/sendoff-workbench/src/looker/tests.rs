@@ -16,6 +16,8 @@ use sendoff_protocol::{Format, Param};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+mod wire;
+
 use super::*;
 use crate::{Paint, Source};
 

@@ -176,6 +176,13 @@ async fn faults_of_the_next_send_reach_the_hub() {
         ["200", "20"]
     );
     assert!(message("download-cut@20").await.contains("broke"));
+    // What is fetched is cut too; what could do nothing is told.
+    assert!(message("cut@20").await.starts_with("200 20 "));
+    let missed = send("base64", Way::Url).await.warnings.join(" ");
+    assert!(missed.contains("`base64` did nothing"), "{missed}");
+    let missed = send("cut@99999999", Way::Push).await.warnings.join(" ");
+    assert!(missed.contains("`cut@99999999` did nothing: the request's body had"), "{missed}");
+    assert_eq!(send("cut@20", Way::Push).await.warnings, [""; 0]);
     assert_eq!(hub.asked("/form").len(), 0);
 }
 
