@@ -13,9 +13,10 @@ use tokio::net::TcpListener;
 use crate::config::{Environment, secret_text};
 
 const MORE: &str = "\
-Enter the recorder's URL in Looker in place of the hub's; the hub's token stays the same. It
-listens on plain HTTP: Looker wants HTTPS, so put a tunnel or a proxy with a certificate in front
-of it and name its URL with --public-url unless it sends X-Forwarded-Proto.
+Enter the recorder's URL in Looker in place of the hub's; the hub's token stays the same. Looker
+wants HTTPS: give the recorder a certificate of a public authority with --tls-cert and --tls-key,
+or put a tunnel or a proxy that has one in front of it and name its URL with --public-url unless
+it sends X-Forwarded-Proto.
 
 Tokens, params, states and login links are masked before anything is written; the data of
 deliveries is kept unless --without-data. The recording is read by `sendoff send --replay`,
@@ -39,6 +40,15 @@ pub(crate) struct RecordArgs {
     /// The URL by which Looker reaches the recorder.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// The recorder's own certificate with its chain, in PEM: it then listens on HTTPS.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Authorities that the hub's certificate may be of, in PEM, beside the public ones.
+    #[arg(long, value_name = "FILE")]
+    extra_ca: Option<PathBuf>,
     /// So much of each body is kept.
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = limit)]
     body_limit: u64,
@@ -68,9 +78,12 @@ pub(crate) async fn run(args: RecordArgs, environment: &Environment) -> anyhow::
     settings.public_url.clone_from(&args.public_url);
     settings.body_limit = usize::try_from(args.body_limit).unwrap_or(usize::MAX);
     settings.keep_data = !args.without_data;
+    settings.tls = args.tls_cert.clone().zip(args.tls_key.clone());
+    settings.authorities.clone_from(&args.extra_ca);
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let recorder = match Recorder::open(settings).await {
         Ok(recorder) => recorder,
-        Err(error) => return Ok(wrong_usage(&format!("{}: {error}", args.out.display()))),
+        Err(error) => return Ok(wrong_usage(&error.to_string())),
     };
     let listener = match TcpListener::bind(args.listen).await {
         Ok(listener) => listener,
@@ -79,7 +92,7 @@ pub(crate) async fn run(args: RecordArgs, environment: &Environment) -> anyhow::
         }
     };
     let address = listener.local_addr()?;
-    eprintln!("Recording into {} what passes http://{address}/", args.out.display());
+    eprintln!("Recording into {} what passes {scheme}://{address}/", args.out.display());
     if !address.ip().is_loopback() {
         eprintln!("Everybody who reaches {address} reaches the hub through it.");
     }

@@ -4,8 +4,8 @@
 //! Looker is given the recorder's URL in place of the hub's. The list answer is changed so that its
 //! URLs lead through the recorder too; everything else passes as it is, but for headers that belong
 //! to one connection, and `Accept-Encoding`, without which bodies could not be read. It listens on
-//! plain HTTP: a tunnel or a proxy in front gives it the certificate that Looker wants. To the hub
-//! it speaks HTTP or HTTPS.
+//! HTTPS where it is given a certificate, else on plain HTTP: then a tunnel or a proxy in front has the
+//! certificate that Looker wants. To the hub it speaks HTTP or HTTPS.
 
 mod addresses;
 mod pump;
@@ -27,7 +27,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use crate::dial::{Authorities, Socket, acceptor};
 use crate::recording::{Reader, Recorded, append_to};
 use addresses::Addresses;
 use pump::Out;
@@ -45,12 +47,24 @@ pub struct RecorderSettings {
     pub body_limit: usize,
     /// Whether the data of deliveries is kept.
     pub keep_data: bool,
+    /// The PEM files of the recorder's own certificate, with its chain, and of its key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// A PEM file of authorities that the hub's certificate may be of, beside the public ones.
+    pub authorities: Option<PathBuf>,
 }
 
 impl RecorderSettings {
     /// A megabyte of each body, data included.
     pub fn new(hub: &str, out: PathBuf) -> Self {
-        Self { hub: hub.to_owned(), out, public_url: None, body_limit: 1 << 20, keep_data: true }
+        Self {
+            hub: hub.to_owned(),
+            out,
+            public_url: None,
+            body_limit: 1 << 20,
+            keep_data: true,
+            tls: None,
+            authorities: None,
+        }
     }
 }
 
@@ -61,6 +75,8 @@ pub struct Recorder(Arc<Inner>);
 struct Inner {
     settings: RecorderSettings,
     addresses: Addresses,
+    tls: Option<TlsAcceptor>,
+    authorities: Authorities,
     file: tokio::sync::Mutex<tokio::fs::File>,
     next: AtomicU64,
     told: broadcast::Sender<Arc<Recorded>>,
@@ -84,13 +100,24 @@ impl Recorder {
     /// Opens the recording. What an earlier one learned of the hub's URLs stands in it.
     ///
     /// # Errors
-    /// The hub's URL is none, or the file cannot be read or written.
+    /// The hub's URL is none, or the recording, the certificate or the authorities cannot be read.
     pub async fn open(settings: RecorderSettings) -> io::Result<Self> {
+        let tls = match &settings.tls {
+            Some((chain, key)) => Some(acceptor(chain, key).await?),
+            None => None,
+        };
+        let authorities = match &settings.authorities {
+            Some(path) => Authorities::read(path).await?,
+            None => Authorities::default(),
+        };
         let addresses = Addresses::new(&settings.hub).map_err(io::Error::other)?;
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", settings.out.display()))
+        };
         let mut last = 0;
         match Reader::open(&settings.out).await {
             Ok(mut reader) => {
-                while let Some(recorded) = reader.next().await? {
+                while let Some(recorded) = reader.next().await.map_err(named)? {
                     last = last.max(recorded.id);
                     if recorded.call == crate::Call::List
                         && let Some(response) = &recorded.response
@@ -100,12 +127,14 @@ impl Recorder {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(named(error)),
         }
-        let file = append_to(&settings.out).await?;
+        let file = append_to(&settings.out).await.map_err(named)?;
         Ok(Self(Arc::new(Inner {
             settings,
             addresses,
+            tls,
+            authorities,
             file: tokio::sync::Mutex::new(file),
             next: AtomicU64::new(last + 1),
             told: broadcast::Sender::new(64),
@@ -151,12 +180,21 @@ impl Recorder {
     }
 
     async fn connection(&self, socket: TcpStream) {
+        // Newlines must leave at once.
+        let _ = socket.set_nodelay(true);
+        let Some(tls) = &self.0.tls else { return self.http(socket).await };
+        // Whoever does not believe the certificate hangs up, and has nothing recorded.
+        if let Ok(Ok(socket)) = tokio::time::timeout(HEAD_WITHIN, tls.accept(socket)).await {
+            self.http(socket).await;
+        }
+    }
+
+    async fn http(&self, socket: impl Socket + 'static) {
         let service = service_fn(|request| {
             let recorder = self.clone();
             async move { Ok::<_, Infallible>(recorder.answer(request).await) }
         });
-        // Newlines must leave at once. A Looker that hangs up is no error of the recorder's.
-        let _ = socket.set_nodelay(true);
+        // A Looker that hangs up is no error of the recorder's.
         let _ = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)

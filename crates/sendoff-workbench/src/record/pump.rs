@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use super::addresses::Page;
 use super::tape::{SharedTape, Tape, Taped};
 use super::{Recorder, locked};
-use crate::dial::Address;
+use crate::dial::{Address, Authorities};
 use crate::exchange::Piece;
 use crate::looker::because;
 use crate::recording::{FORMAT, Recorded, RecordedRequest, RecordedResponse, Side};
@@ -134,7 +134,7 @@ impl Recorder {
         mut answer: oneshot::Sender<Response<Out>>,
     ) -> Result<(), Broken> {
         let asked = tokio::select! {
-            asked = ask(head, body, url) => asked,
+            asked = ask(head, body, url, &self.0.authorities) => asked,
             () = answer.closed() => return Err(Broken("Looker hung up.".into())),
         };
         let (response, _driver) = match asked {
@@ -172,7 +172,8 @@ impl Recorder {
             return url.trim_end_matches('/').to_owned();
         }
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let scheme = text("x-forwarded-proto").unwrap_or("http");
+        let own = if self.0.tls.is_some() { "https" } else { "http" };
+        let scheme = text("x-forwarded-proto").unwrap_or(own);
         let host = text("x-forwarded-host").or_else(|| text("host")).unwrap_or_default();
         format!("{scheme}://{host}")
     }
@@ -231,10 +232,11 @@ async fn ask(
     head: &Parts,
     body: Taped,
     url: &str,
+    authorities: &Authorities,
 ) -> Result<(Response<Incoming>, JoinSet<hyper::Result<()>>), Broken> {
     let (address, uri) = Address::of(url).map_err(Broken)?;
     let to = format!("{}:{}", address.host, address.port);
-    let socket = tokio::time::timeout(CONNECT_WITHIN, address.connect())
+    let socket = tokio::time::timeout(CONNECT_WITHIN, address.connect_believing(authorities))
         .await
         .map_err(|_| Broken(format!("No connection to {to} within {CONNECT_WITHIN:?}.")))?
         .map_err(|error| Broken(format!("No connection to {to}: {error}.")))?;

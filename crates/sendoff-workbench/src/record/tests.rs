@@ -321,3 +321,108 @@ async fn compressed_bodies_are_not_kept() {
     let body = recorded.response.unwrap().body;
     assert_eq!((body.bytes, body.cut, body.text.as_deref()), (4, true, Some("")));
 }
+
+/// A name and its address: where a certificate is for a name, the test calls the address.
+async fn https_get(port: u16, authority: &Path, path: &str) -> (u16, String) {
+    use http_body_util::BodyExt;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let socket = connector.connect(name, socket).await.unwrap();
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket));
+    let (mut sender, connection) = handshake.await.unwrap();
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let request = Request::post(path).header("host", format!("localhost:{port}"));
+    let request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+fn pki(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pki").join(name)
+}
+
+/// Looker calls the recorder by HTTPS, and the recorder the hub.
+#[tokio::test]
+async fn both_sides_speak_https_with_certificates_of_ones_own() {
+    let acceptor = acceptor(&pki("localhost.pem"), &pki("localhost.key.pem")).await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let base = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let own = base.clone();
+    let mut hub = JoinSet::new();
+    hub.spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            // Whoever does not believe the certificate hangs up.
+            let Ok(socket) = acceptor.accept(socket).await else { continue };
+            let own = own.clone();
+            let service = service_fn(move |_| {
+                let list = list(&own, &own).to_string();
+                async move { Ok::<_, Infallible>(Response::new(list)) }
+            });
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let authority = pki("authority.pem");
+    let with = async |authorities: Option<PathBuf>, out: &str| {
+        let out = folder.path().join(out);
+        let tls = Some((pki("localhost.pem"), pki("localhost.key.pem")));
+        let (recorder, url, server) = recorder(&format!("{base}/"), &out, |settings| {
+            settings.tls = tls;
+            settings.authorities = authorities;
+        })
+        .await;
+        let port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+        let got = https_get(port, &authority, "/").await;
+        recorder.stop().await;
+        drop(server);
+        (port, got, read(&out).await)
+    };
+    let (port, (status, body), recorded) = with(Some(authority.clone()), "known.jsonl").await;
+    assert_eq!(status, 200, "{body}");
+    // Its URLs lead through the recorder, by the scheme that Looker came with.
+    assert!(body.contains(&format!("https://localhost:{port}/actions/a/execute")), "{body}");
+    assert_eq!(recorded[0].request.url, format!("{base}/"));
+    // Without its authority the hub is not believed, and Looker is told.
+    let (_, (status, body), recorded) = with(None, "unknown.jsonl").await;
+    assert_eq!(status, 502);
+    assert!(body.contains("invalid peer certificate"), "{body}");
+    assert!(recorded[0].failure.as_deref().unwrap().contains("invalid peer certificate"));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_none_is_said_before_anything_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = async |tls: (PathBuf, PathBuf), authorities: Option<PathBuf>| {
+        let out = folder.path().join("r.jsonl");
+        let mut settings = RecorderSettings::new("http://127.0.0.1:1/", out);
+        settings.tls = Some(tls);
+        settings.authorities = authorities;
+        Recorder::open(settings).await.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let (chain, key) = (pki("localhost.pem"), pki("localhost.key.pem"));
+    let refused = open((pki("nothing.pem"), key.clone()), None).await;
+    assert!(refused.contains("nothing.pem cannot be read"), "{refused}");
+    let refused = open((key.clone(), key.clone()), None).await;
+    assert!(refused.contains("holds no certificate in PEM"), "{refused}");
+    let refused = open((chain.clone(), chain.clone()), None).await;
+    assert!(refused.contains("holds no key in PEM"), "{refused}");
+    let refused = open((pki("authority.pem"), key.clone()), None).await;
+    assert!(refused.contains("do not belong together"), "{refused}");
+    let refused = open((chain, key.clone()), Some(key)).await;
+    assert!(refused.contains("holds no certificate in PEM"), "{refused}");
+}
