@@ -149,7 +149,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let colour = cli.color.wanted(&environment);
     // These need no configuration, and must work where it is wrong.
     match cli.command {
-        Command::Check(args) => return block_on(commands::check::run(*args, colour)),
+        Command::Check(args) => {
+            return block_on(commands::check::run(*args, &environment, colour));
+        }
         Command::Send(args) => {
             return block_on(commands::send::run(*args, &environment, colour));
         }
@@ -188,7 +190,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "page")]
         Command::Workbench(args) => {
             crate::log(&config, colour);
-            block_on(workbench::run(args, config))
+            block_on(workbench::run(args, config, &environment))
         }
         Command::Serve { .. } => {
             if config.secrets.is_empty() {

@@ -24,7 +24,7 @@ use read::Reader;
 use sources::Layers;
 
 pub use read::InForce;
-pub(crate) use secrets::secret_text;
+pub(crate) use secrets::{secret_text, token_text};
 pub use show::{to_json, to_reference, to_toml};
 pub(crate) use sources::closest;
 pub use sources::{Environment, Flags, Source};

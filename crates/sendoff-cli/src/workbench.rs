@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use sendoff_workbench::instance::{self, Binding, Instance};
 use sendoff_workbench::page::{Page, Setup, Vendors};
@@ -13,7 +13,7 @@ use sendoff_workbench::{DataLimits, Warehouse, bad};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, Environment, token_text};
 
 /// Opens a page in the browser that plays Looker for a hub.
 #[derive(Args, Debug)]
@@ -21,8 +21,9 @@ pub(crate) struct WorkbenchArgs {
     /// The hub's list URL, as it is entered in Looker.
     #[arg(long, value_name = "URL", required_unless_present = "bad", conflicts_with = "bad")]
     hub: Option<String>,
-    /// The hub's token.
-    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    /// The hub's token; may stand elsewhere: env:NAME, file:PATH, exec:COMMAND. Unless given,
+    /// SENDOFF_TOKEN is asked.
+    #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// Serves a hub that is wrong in this way, by the id of a check, and opens the page for it:
     /// to see what the fault looks like from Looker.
@@ -31,29 +32,44 @@ pub(crate) struct WorkbenchArgs {
 }
 
 /// Serves the page until Ctrl-C.
-pub(crate) async fn run(args: WorkbenchArgs, config: Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    args: WorkbenchArgs,
+    config: Config,
+    environment: &Environment,
+) -> anyhow::Result<ExitCode> {
+    let token = match token_text(args.token.as_deref(), environment) {
+        Ok(token) => token,
+        Err(why) => return Ok(wrong_usage(&why)),
+    };
     let mut serving = JoinSet::new();
     let (url, token) = match (args.bad, args.hub) {
         (Some(id), _) => {
             if !bad::faults().any(|known| known == id) {
-                bail!("No bad hub has the fault `{id}`. `sendoff explain` lists the checks.");
+                let why = "`sendoff explain` lists the checks.";
+                return Ok(wrong_usage(&format!("No bad hub has the fault `{id}`. {why}")));
             }
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
             let url = format!("http://{}/", listener.local_addr()?);
+            eprintln!("The hub that breaks {id}: {url}, token {}", bad::TOKEN);
             serving.spawn(async move {
                 // The id was looked up above.
                 let _ = bad::serve(&id, listener).await;
             });
             (url, Some(bad::TOKEN.to_owned()))
         }
-        (None, Some(url)) => (url, args.token),
-        (None, None) => bail!("Name a hub: --hub URL."),
+        (None, Some(url)) => (url, token),
+        (None, None) => return Ok(wrong_usage("Name a hub: --hub URL.")),
     };
     let kept = config.workbench_folder.clone();
     let opened = open(&config, kept, &url, token.as_deref()).await?;
     eprintln!("Open {} in a browser: it plays Looker for the hub {url}", opened.url());
     opened.serve(None, None).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn wrong_usage(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::from(2)
 }
 
 /// A page that is about to be served.

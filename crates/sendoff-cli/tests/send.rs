@@ -6,7 +6,7 @@
 #[allow(dead_code, reason = "shared with the tests of serve")]
 mod hub;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -197,6 +197,267 @@ fn an_answer_that_looker_mistakes_is_4() {
         let sent = send_to(&url, sendoff_workbench::bad::TOKEN, &more);
         assert_eq!(code(&sent), Some(want), "{fault} {}", said(&sent));
     }
+}
+
+#[test]
+fn what_is_wrong_is_told_in_json_too() {
+    let lab = Lab::start();
+    let gone = "http://127.0.0.1:1/".to_owned();
+    for (url, more, want, says) in [
+        (lab.url(), &["fiel", "--look", "penguins"][..], 2, "Did you mean `file`?"),
+        (lab.url(), &["dropbox", "--look", "penguins"], 2, "no action `dropbox`"),
+        (gone, &["file", "--look", "penguins"], 3, "No connection to 127.0.0.1:1"),
+    ] {
+        let sent = send_to(&url, &lab.hub.token, &[more, &["--json"]].concat());
+        assert_eq!(code(&sent), Some(want), "{}", said(&sent));
+        let json: Value = serde_json::from_slice(&sent.stdout).unwrap();
+        assert_eq!(json["exit_code"], want);
+        assert!(json["error"].as_str().unwrap().contains(says), "{json}");
+    }
+    // A failure is an outcome, and has the whole of it.
+    let once = ["file", "--look", "penguins", "--field", "filename=j.csv"];
+    let once = [&once[..], &["--field", "if_exists=fail", "--json"]].concat();
+    assert_eq!(code(&lab.send(&once)), Some(0));
+    let twice = lab.send(&once);
+    assert_eq!(code(&twice), Some(1), "{}", said(&twice));
+    let json: Value = serde_json::from_slice(&twice.stdout).unwrap();
+    assert_eq!(json["exit_code"], 1);
+    assert_eq!(json["outcome"]["success"], false);
+    assert_eq!(json["verdict"]["severity"], "failure");
+    // So has one that breaks off.
+    let more = ["debug", "--push", "--look", "penguins", "--fault", "hangup@2000", "--json"];
+    let broken = lab.send(&more);
+    assert_eq!(code(&broken), Some(3), "{}", said(&broken));
+    let json: Value = serde_json::from_slice(&broken.stdout).unwrap();
+    assert_eq!((&json["exit_code"], &json["outcome"]), (&3.into(), &Value::Null));
+    assert_eq!(json["progress"]["sent"], 2_000);
+    assert!(json["failure"].as_str().unwrap().contains("hung up on purpose"), "{json}");
+}
+
+/// A server that is no hub is told from one with another token.
+#[test]
+fn a_web_server_is_no_hub() {
+    for answer in ["HTTP/1.1 405 Method Not Allowed\r\n", "HTTP/1.1 200 OK\r\n"] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let serving = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let _ = request(&mut socket);
+            let page = "<!DOCTYPE html><html><head><title>It works</title></head><body>…</body>";
+            let head = format!("content-length: {}\r\n\r\n", page.len());
+            socket.write_all(format!("{answer}{head}{page}").as_bytes()).unwrap();
+        });
+        let sent = send_to(&url, "a/b", &["file", "--look", "penguins"]);
+        serving.join().unwrap();
+        assert_eq!(code(&sent), Some(3), "{}", said(&sent));
+        assert!(said(&sent).contains("a web page, \"It works\""), "{}", said(&sent));
+        assert!(said(&sent).contains("It may be no action hub"), "{}", said(&sent));
+        assert!(!said(&sent).contains("<body>"), "{}", said(&sent));
+    }
+}
+
+/// A request's head and body, as they stand on the wire.
+fn request(socket: &mut std::net::TcpStream) -> String {
+    let mut raw = Vec::new();
+    let mut buffer = [0; 4_096];
+    loop {
+        let read = socket.read(&mut buffer).unwrap();
+        raw.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&raw);
+        let chunked = text.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        let over = if chunked { text.ends_with("0\r\n\r\n") } else { text.contains("\r\n\r\n") };
+        if over || read == 0 {
+            return text.into_owned();
+        }
+    }
+}
+
+/// What stands behind `"name":"` in a text.
+fn member(text: &str, name: &str) -> Option<String> {
+    let (_, rest) = text.split_once(&format!("\"{name}\":\""))?;
+    rest.split('"').next().map(str::to_owned)
+}
+
+/// A hub with one action that wants a login, by OAuth version 1. Its provider believes everybody: whoever
+/// opens the link is logged in.
+fn hub_with_login() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let base = url.clone();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let text = request(&mut socket);
+            let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+            let logged_in = text.contains("ada-is-logged-in");
+            let body = match path.split('?').next().unwrap_or_default() {
+                "/" => serde_json::json!({"label": "H", "integrations": [{
+                    "name": "mine", "label": "Mine", "url": format!("{base}execute"),
+                    "form_url": format!("{base}form"), "uses_oauth": true,
+                    "supported_action_types": ["query"], "params": [],
+                }]}),
+                "/form" if logged_in => serde_json::json!([{"name": "folder", "label": "Folder"}]),
+                "/form" => {
+                    let back = member(&text, "state_url").unwrap();
+                    let link = format!("{base}login?back={back}");
+                    serde_json::json!([{"name": "login", "type": "oauth_link", "oauth_url": link}])
+                }
+                "/login" => {
+                    let back = path.split_once("back=").unwrap().1;
+                    post(back, r#"{"who":"ada-is-logged-in"}"#);
+                    serde_json::json!("You may close this tab.")
+                }
+                _ => serde_json::json!({"looker": {"success": logged_in}}),
+            };
+            let body = body.to_string();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            // Whoever was stopped is gone.
+            let _ = socket.write_all((head + &body).as_bytes());
+        }
+    });
+    url
+}
+
+fn call(url: &str, head: &str, body: &str) -> String {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut socket = std::net::TcpStream::connect(host).unwrap();
+    let line = format!(
+        "{head} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(line.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn post(url: &str, body: &str) {
+    let answer = call(url, "POST", body);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// The command, and the login link that it has printed.
+fn waiting_for_login(
+    url: &str,
+    state: &Path,
+) -> (Child, BufReader<std::process::ChildStderr>, String) {
+    let mut child = hub::sendoff()
+        .args(["send", "mine", "--to", url, "--look", "penguins", "--login", "--json", "--state"])
+        .arg(state)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    let link = line.trim().rsplit(' ').next().unwrap().to_owned();
+    assert!(line.starts_with("Log in, then it goes on: ") && link.starts_with(url), "{line}");
+    (child, told, link)
+}
+
+#[test]
+fn a_login_is_waited_for_and_kept() {
+    let url = hub_with_login();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    // Without --login the link is told, and nothing is sent.
+    let refused = send_to(&url, "a/b", &["mine", "--look", "penguins"]);
+    assert_eq!(code(&refused), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains(&format!("has to log in: {url}login?")), "{}", said(&refused));
+
+    let (child, _told, link) = waiting_for_login(&url, &state);
+    let page = call(&link, "GET", "");
+    assert!(page.contains("You may close this tab"), "{page}");
+    let sent = child.wait_with_output().unwrap();
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    let json: Value = serde_json::from_slice(&sent.stdout).unwrap();
+    assert_eq!(json["outcome"]["success"], true);
+    assert!(!said(&sent).contains("ada-is-logged-in"), "{}", said(&sent));
+    let kept = std::fs::read_to_string(&state).unwrap();
+    assert!(kept.contains("ada-is-logged-in"), "{kept}");
+    // The next send needs no login.
+    let state = state.to_str().unwrap();
+    let again = send_to(&url, "a/b", &["mine", "--look", "penguins", "--state", state]);
+    assert_eq!(code(&again), Some(0), "{}", said(&again));
+}
+
+fn interrupt(child: &Child) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
+
+#[test]
+fn what_is_stopped_ends_with_130() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = hub_with_login();
+    let (mut waiting, _told, _) = waiting_for_login(&url, &folder.path().join("state"));
+    interrupt(&waiting);
+    assert_eq!(waiting.wait().unwrap().code(), Some(130));
+
+    // A hub that has taken the request and does not answer.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("http://{}/", listener.local_addr().unwrap());
+    let list = serde_json::json!({"label": "H", "integrations": [{
+        "name": "mine", "label": "Mine", "url": format!("{to}execute"),
+        "supported_action_types": ["query"],
+    }]});
+    let sending = hub::sendoff()
+        .args(["send", "mine", "--to", &to, "--look", "penguins", "--no-form", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut socket, _) = listener.accept().unwrap();
+    let _ = request(&mut socket);
+    let list = list.to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", list.len());
+    socket.write_all((head + &list).as_bytes()).unwrap();
+    let (mut socket, _) = listener.accept().unwrap();
+    let asked = request(&mut socket);
+    assert!(asked.contains("attachment"), "{asked}");
+    interrupt(&sending);
+    let stopped = sending.wait_with_output().unwrap();
+    assert_eq!(code(&stopped), Some(130), "{}", said(&stopped));
+    let json: Value = serde_json::from_slice(&stopped.stdout).unwrap();
+    assert_eq!(json["failure"], "It was stopped.");
+}
+
+/// `script` of util-linux gives the command a terminal of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_how_far_it_is() {
+    let lab = Lab::start();
+    let shown = |more: &str| {
+        let line = format!(
+            "{} send debug --push --generate 3MB --format csv --field sleep=0 --fault slow@6MB \
+             --to {} {more}",
+            env!("CARGO_BIN_EXE_sendoff"),
+            lab.url()
+        );
+        let output = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("TERM", "xterm")
+            .env("SENDOFF_TOKEN", &lab.hub.token)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), Some(0), "{}", said(&output));
+        said(&output)
+    };
+    let text = shown("");
+    // Written anew on its line, coloured, with the share, and taken away before the outcome.
+    let lines: Vec<&str> = text.split("\r\u{1b}[2K").collect();
+    assert!(lines.len() > 3, "{text:?}");
+    let bars = lines.iter().filter(|line| line.contains("] ") && line.contains(" of 3.0 MB"));
+    let full: Vec<_> = bars.map(|line| line.matches('#').count()).collect();
+    assert!(full.is_sorted() && full.last() > full.first(), "{text:?}");
+    assert!(lines.last().unwrap().starts_with("Sent "), "{text:?}");
+    assert!(lines.last().unwrap().contains("Nothing: it was sent."), "{text:?}");
+    let quiet = shown("--quiet");
+    assert!(!quiet.contains(" of 3.0 MB") && quiet.contains("Sent "), "{quiet:?}");
 }
 
 /// The recorder, and where it listens.

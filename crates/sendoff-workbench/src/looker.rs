@@ -363,7 +363,10 @@ impl Looker {
         }
         let answer = match result {
             Ok(status) if status.is_success() => Ok(heard.clone()),
-            Ok(status) => Err(Fault::Status(status.as_u16(), exchange.response_body.text())),
+            Ok(status) => {
+                let text = answer::told(&exchange.response_body.text());
+                Err(Fault::Status(status.as_u16(), text))
+            }
             Err(fault) => {
                 exchange.failure = Some(fault.to_string());
                 Err(fault)

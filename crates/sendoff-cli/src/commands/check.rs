@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
 use crate::cli;
+use crate::config::{Environment, token_text};
 
 /// The command or a file that it names is wrong.
 const WRONG_USAGE: u8 = 2;
@@ -39,14 +40,15 @@ pub(crate) struct CheckArgs {
     /// Judges what `sendoff record` has recorded, as far as it shows something; calls no hub.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "execute", "token"])]
     recorded: Option<PathBuf>,
-    /// The hub's token.
-    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    /// The hub's token; may stand elsewhere: env:NAME, file:PATH, exec:COMMAND. Unless given,
+    /// SENDOFF_TOKEN is asked.
+    #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// Runs the checks alone whose id begins so; may be repeated.
-    #[arg(long, value_name = "ID")]
+    /// Runs the checks alone whose id begins so; several with commas, or repeated.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
     only: Vec<String>,
-    /// Leaves out the checks whose id begins so; may be repeated.
-    #[arg(long, value_name = "ID")]
+    /// Leaves out the checks whose id begins so; several with commas, or repeated.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
     skip: Vec<String>,
     /// Makes real deliveries with this action, to check their answers.
     #[arg(long, value_name = "ACTION")]
@@ -122,7 +124,15 @@ fn kind_and_file(text: &str) -> Result<(Kind, PathBuf), String> {
 }
 
 /// Checks the hub, prints what was found, and ends with the code that says so.
-pub(crate) async fn run(args: CheckArgs, colour: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    mut args: CheckArgs,
+    environment: &Environment,
+    colour: bool,
+) -> anyhow::Result<ExitCode> {
+    args.token = match token_text(args.token.as_deref(), environment) {
+        Ok(token) => token,
+        Err(why) => return Ok(wrong_usage(&why)),
+    };
     let expected = match expectations(args.expect.as_deref()).await {
         Ok(expected) => expected,
         Err(why) => return Ok(wrong_usage(&why)),

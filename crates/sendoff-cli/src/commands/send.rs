@@ -14,6 +14,7 @@ use sendoff_workbench::instance::{
 };
 use sendoff_workbench::{DataLimits, Fault, Paint, Severity, Warehouse, recording};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 pub(crate) use args::SendArgs;
@@ -82,16 +83,40 @@ pub(crate) async fn run(
     Ok(ExitCode::from(code as u8))
 }
 
+/// Ctrl-C, heeded from the start, so that whatever waits ends with it and says so.
+struct Interrupt(Signal);
+
+impl Interrupt {
+    fn heeded() -> Result<Self, Stop> {
+        let heeded = signal(SignalKind::interrupt());
+        heeded.map(Self).map_err(|error| Stop::usage(error.to_string()))
+    }
+
+    async fn during<T, E: Into<Stop>>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Stop> {
+        tokio::select! {
+            done = work => done.map_err(Into::into),
+            _ = self.0.recv() => Err(Stop::of(Code::Stopped, "It was stopped.")),
+        }
+    }
+}
+
 async fn send(args: &SendArgs, environment: &Environment, paint: Paint) -> Result<Code, Stop> {
+    let mut interrupt = Interrupt::heeded()?;
     let secrets = args.secrets(environment).map_err(Stop::usage)?;
     let (looker, _server) = looker(args).await?;
-    let hub = met(&looker, &args.to, secrets.token.as_deref()).await?;
+    let hub = interrupt.during(met(&looker, &args.to, secrets.token.as_deref())).await?;
     let mut user = User { id: "ana".into(), name: "Ana".into(), ..User::default() };
     user.attributes = args.attributes().map_err(Stop::usage)?;
     looker.put_user(user).await?;
     let code = match &args.replay {
-        Some(_) => replay(&looker, &hub, args, &secrets.params, paint).await,
-        None => deliver(&looker, &hub, args, &secrets.params, paint).await,
+        Some(_) => {
+            let replayed = replay(&looker, &hub, args, &secrets.params, paint);
+            interrupt.during(replayed).await
+        }
+        None => deliver(&looker, &hub, args, &secrets.params, paint, &mut interrupt).await,
     };
     if let Some(path) = &args.record {
         let entries = looker.journal().all();
@@ -132,6 +157,9 @@ async fn met(looker: &Instance, url: &str, token: Option<&str>) -> Result<Hub, S
     let hint = match (status, token) {
         (Some(401 | 403), None) => " It wants a token: give one with --token.",
         (Some(401 | 403), Some(_)) => " The token is not the hub's: look at --token.",
+        (Some(_), _) if error.contains("a web page") => {
+            " It may be no action hub: --to takes the list URL, as it is entered in Looker."
+        }
         _ => "",
     };
     Err(Stop::of(Code::NoAnswer, format!("The hub's actions cannot be listed. {error}{hint}")))
@@ -157,6 +185,7 @@ async fn deliver(
     args: &SendArgs,
     params: &BTreeMap<String, String>,
     paint: Paint,
+    interrupt: &mut Interrupt,
 ) -> Result<Code, Stop> {
     let name = args.action.as_deref().ok_or_else(|| Stop::usage("Which action?"))?;
     let action = action(hub, name)?;
@@ -167,7 +196,8 @@ async fn deliver(
     if let Some(state) = &kept {
         looker.set_state("ana", &action, state).await?;
     }
-    let (what, format) = data::what(looker, args, &definition).await?;
+    let what = data::what(looker, args, &definition);
+    let (what, format) = interrupt.during(what).await?;
     let total = data::total(&what).await;
     let mut order = Order::new(&action, what);
     order.format = format;
@@ -176,9 +206,9 @@ async fn deliver(
     order.faults = args.faults().map_err(Stop::usage)?;
     order.title.clone_from(&args.title);
     order.rendering = args.rendering(&definition);
-    order.answers = form::answers(looker, &action, args).await?;
-    let running = looker.send(order).await?;
-    let sent = watched(running, args, total, paint).await;
+    order.answers = interrupt.during(form::answers(looker, &action, args)).await?;
+    let running = interrupt.during(looker.send(order)).await?;
+    let sent = watched(running, args, total, paint, interrupt).await;
     args.keep_state(looker.state("ana", &action).map(|state| state.data)).await?;
     let code = code_of(sent.fault.as_ref(), sent.verdict.severity, stopped_by_fault(args));
     Report { looker, sent: &sent, code, paint }.print(args)?;
@@ -210,6 +240,7 @@ async fn watched(
     args: &SendArgs,
     total: Option<u64>,
     paint: Paint,
+    interrupt: &mut Interrupt,
 ) -> std::sync::Arc<Sent> {
     let watch = running.clone();
     let shown = progress::show(watch.progress(), total, paint, args.is_quiet());
@@ -222,7 +253,7 @@ async fn watched(
                 return sent;
             }
             () = &mut shown => {}
-            _ = tokio::signal::ctrl_c() => watch.cancel(),
+            _ = interrupt.0.recv() => watch.cancel(),
         }
     }
 }

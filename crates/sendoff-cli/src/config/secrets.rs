@@ -56,6 +56,26 @@ pub(crate) fn secret_text(text: &str, environment: &Environment) -> Result<Strin
     }
 }
 
+/// The variable in which commands that call a hub look for its token.
+pub(super) const TOKEN_VARIABLE: &str = "SENDOFF_TOKEN";
+
+/// A hub's token: the flag's, which may stand elsewhere, else the variable's.
+///
+/// # Errors
+/// What is wrong, without the token.
+pub(crate) fn token_text(
+    flag: Option<&str>,
+    environment: &Environment,
+) -> Result<Option<String>, String> {
+    match flag {
+        Some(text) => {
+            let token = secret_text(text, environment).map_err(|why| format!("--token: {why}."))?;
+            Ok(Some(token))
+        }
+        None => Ok(environment.get(TOKEN_VARIABLE).map(str::to_owned)),
+    }
+}
+
 fn add_lines(text: &str, from: &str, secrets: &mut Vec<String>) -> Result<(), String> {
     let before = secrets.len();
     secrets.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));

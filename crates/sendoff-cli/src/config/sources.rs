@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
+use super::secrets::TOKEN_VARIABLE;
 use super::{Catalogue, DEFAULTS, Problem, legacy};
 
 /// More than any setting's file needs; a wrong path to something huge is an error, not a wait.
@@ -224,11 +225,11 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// Variables with our prefix that are none of our settings: the file's name, the build's revision,
-/// and what Kubernetes gives every container of a namespace that has a service called `sendoff`
+/// Variables with our prefix that are none of our settings: the file's name, the build's revision, the
+/// token of a hub that commands call, and what Kubernetes gives every container of a namespace that has a service called `sendoff`
 /// (`SENDOFF_SERVICE_HOST`, `SENDOFF_PORT_8080_TCP_ADDR`).
 fn is_not_a_setting(name: &str) -> bool {
-    matches!(name, "SENDOFF_CONFIG" | "SENDOFF_COMMIT" | "SENDOFF_PORT")
+    matches!(name, "SENDOFF_CONFIG" | "SENDOFF_COMMIT" | "SENDOFF_PORT" | TOKEN_VARIABLE)
         || name.starts_with("SENDOFF_SERVICE_")
         || name.starts_with("SENDOFF_PORT_")
 }

@@ -94,6 +94,22 @@ fn a_wrong_configuration_is_refused_with_78_and_everything_that_is_wrong() {
     assert_eq!(run(&["config", "check"], &[("SENDOFF_SECRETS", SECRET)]).0, 0);
 }
 
+/// It is exported for `send` and `check`, and must not be in the way of other commands.
+#[test]
+fn the_variable_for_a_hubs_token_is_no_wrong_setting() {
+    let environment = [("SENDOFF_SECRETS", SECRET), ("SENDOFF_TOKEN", "nonce/hmac")];
+    let (code, _, err) = run(&["config", "check"], &environment);
+    assert_eq!(code, 0, "{err}");
+}
+
+#[cfg(feature = "page")]
+#[test]
+fn a_bad_hub_that_there_is_not_is_wrong_usage() {
+    let (code, _, err) = run(&["workbench", "--bad", "no/such/fault"], &[]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("`no/such/fault`") && err.contains("sendoff explain"), "{err}");
+}
+
 #[test]
 fn config_prints_what_is_in_force_without_secrets() {
     let dir = tempfile::tempdir().unwrap();

@@ -64,7 +64,34 @@ fn take_state(value: &mut Value) -> Option<StateChange> {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(unreadable)
+    serde_json::from_slice(body).map_err(|error| match web_page(&String::from_utf8_lossy(body)) {
+        Some(page) => Fault::Unreadable(format!("it is {page} and no JSON.")),
+        None => unreadable(error),
+    })
+}
+
+/// Longer texts are no sentences.
+const TOLD_AT_MOST: usize = 1_000;
+
+/// An answer's text as it stands in a sentence: of a web page its title.
+pub(super) fn told(text: &str) -> String {
+    web_page(text).unwrap_or_else(|| crate::check::cut(text.trim(), TOLD_AT_MOST))
+}
+
+/// What servers that are no hub answer.
+fn web_page(text: &str) -> Option<String> {
+    let start = text.trim_start().get(..5)?.to_ascii_lowercase();
+    if start != "<!doc" && start != "<html" {
+        return None;
+    }
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title>").zip(lower.find("</title>"));
+    let title = title.and_then(|(from, to)| text.get(from + "<title>".len()..to));
+    let title: Vec<&str> = title.unwrap_or_default().split_whitespace().collect();
+    Some(match title.is_empty() {
+        false => format!("a web page, \"{}\"", crate::check::cut(&title.join(" "), 100)),
+        true => "a web page".to_owned(),
+    })
 }
 
 fn unreadable(error: serde_json::Error) -> Fault {
@@ -74,6 +101,17 @@ fn unreadable(error: serde_json::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_web_page_is_told_by_its_title() {
+        let page = "\n<!DOCTYPE HTML>\n<html><head><TITLE> Error\nresponse </TITLE></head>…";
+        assert_eq!(told(page), "a web page, \"Error response\"");
+        assert_eq!(told("<html></title><title>"), "a web page");
+        assert_eq!(told(" no\n"), "no");
+        assert_eq!(told("<…"), "<…");
+        let listed = listing(page.as_bytes().to_vec(), &mut None).unwrap_err();
+        assert!(listed.to_string().contains("it is a web page"), "{listed}");
+    }
 
     #[test]
     fn a_state_is_set_wiped_or_left_alone() {

@@ -12,7 +12,7 @@ use sendoff_workbench::{Faults, Rendering, size};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Stop;
-use crate::config::{Environment, secret_text};
+use crate::config::{Environment, secret_text, token_text};
 
 const CODES: &str = "\
 Exit codes:
@@ -183,10 +183,7 @@ impl SendArgs {
         let fetch = |what: &str, text: &str| {
             secret_text(text, environment).map_err(|why| format!("{what}: {why}."))
         };
-        let token = match &self.token {
-            Some(token) => Some(fetch("--token", token)?),
-            None => environment.get("SENDOFF_TOKEN").map(str::to_owned),
-        };
+        let token = token_text(self.token.as_deref(), environment)?;
         let mut params = BTreeMap::new();
         for (name, value) in &self.params {
             params.insert(name.clone(), fetch(&format!("--param {name}"), value)?);

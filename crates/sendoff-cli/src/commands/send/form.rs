@@ -119,13 +119,8 @@ async fn wait_for_login(looker: &Instance, action: &ActionId, drawn: &Drawn) -> 
         if looker.state("ana", action).map(|state| state.data) != before {
             return Ok(());
         }
-        tokio::select! {
-            changed = newest.changed() => if changed.is_err() {
-                return Err(Stop::of(Code::NoAnswer, "The login was not done."));
-            },
-            _ = tokio::signal::ctrl_c() => {
-                return Err(Stop::of(Code::Stopped, "The login was not done."));
-            }
+        if newest.changed().await.is_err() {
+            return Err(Stop::of(Code::NoAnswer, "The login was not done."));
         }
     }
 }
