@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::exchange::{Exchange, Kept};
 use crate::looker::without;
-use crate::request::RequestBody;
+use crate::request::{RequestBody, Source};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,48 @@ impl Keep {
     }
 }
 
+impl Keep {
+    /// Writes a result while a hub fetches it.
+    pub(crate) fn tee_fetched(self, source: Source) -> (Source, Keeping) {
+        let path = self.path("fetched");
+        let most = self.bodies.0.limits.body;
+        let bytes = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&bytes);
+        let file: Option<File> = None;
+        let state = (source, file, path, count);
+        let source = futures_util::stream::unfold(state, move |state| async move {
+            let (mut source, mut file, path, count) = state;
+            let next = source.next().await?;
+            if let Ok(piece) = &next {
+                let room = most.saturating_sub(count.load(Ordering::Relaxed));
+                let piece = &piece[..piece.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+                // A disk that is full must not stop what is fetched.
+                if !piece.is_empty() && append(&mut file, &path, piece).await.is_ok() {
+                    count.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                }
+            }
+            Some((next, (source, file, path, count)))
+        });
+        (Source::stream(source), Keeping { keep: self, bytes })
+    }
+}
+
 impl Keeping {
+    /// Notes in the request that brought the result where it is: as much of it as went.
+    pub(crate) async fn keep_fetched(self, downloads: &mut [Exchange]) {
+        let path = self.keep.path("fetched");
+        let fetched = downloads.iter_mut().find(|one| one.status == Some(200));
+        let Some(exchange) = fetched else { return };
+        let bytes = self.bytes.load(Ordering::Relaxed).min(exchange.response_body.total());
+        // What was read for it and cut off before it went is none of it.
+        let cut = async { tokio::fs::OpenOptions::new().write(true).open(&path).await };
+        if let Ok(file) = cut.await
+            && file.set_len(bytes).await.is_ok()
+        {
+            exchange.response_body.keep(self.count(path, bytes).await);
+        }
+    }
+
     /// Notes in the exchange where its bodies are, and writes the answer's.
     pub(crate) async fn keep(self, exchange: &mut Exchange, heard: &[u8], secrets: &[String]) {
         let bytes = self.bytes.load(Ordering::Relaxed);

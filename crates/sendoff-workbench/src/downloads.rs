@@ -213,6 +213,7 @@ fn answer<B>(offers: &Offers, request: &Request<B>) -> Response<DownloadBody> {
 fn exchange<B>(request: &Request<B>, response: &Response<DownloadBody>) -> Exchange {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     Exchange {
+        started: jiff::Timestamp::now(),
         method: request.method().to_string(),
         url: format!("http://{}{}", host.unwrap_or_default(), request.uri().path()),
         request_headers: headers_shown(request.headers(), &[]),

@@ -248,30 +248,39 @@ fn write_body(out: &mut String, mark: &str, body: &Peek, paint: Paint) -> fmt::R
 }
 
 /// Whole JSON is indented with its long texts cut; anything else stays as it came.
-pub(crate) fn readable(body: &Peek) -> String {
-    let text = body.text();
-    let whole = body.first.len() as u64 == body.total;
-    match serde_json::from_str::<Value>(&text) {
-        Ok(mut value) => {
-            shorten(&mut value);
-            serde_json::to_string_pretty(&value).unwrap_or(text)
-        }
-        Err(_) if whole => text,
-        // The start of a longer document, most often one long line: show as much as fits a few.
-        Err(_) => {
-            let start: String = text.chars().take(6 * WIDTH).collect();
-            let characters: Vec<char> = start.chars().collect();
-            characters.chunks(WIDTH).map(String::from_iter).collect::<Vec<_>>().join("\n")
-        }
+fn readable(body: &Peek) -> String {
+    if let Some((text, _)) = indented(body, TEXT) {
+        return text;
     }
+    let text = body.text();
+    if body.first.len() as u64 == body.total {
+        return text;
+    }
+    // The start of a longer document, most often one long line: show as much as fits a few.
+    let start: String = text.chars().take(6 * WIDTH).collect();
+    let characters: Vec<char> = start.chars().collect();
+    characters.chunks(WIDTH).map(String::from_iter).collect::<Vec<_>>().join("\n")
 }
 
-fn shorten(value: &mut Value) {
+/// JSON that is whole, indented, each text in it cut at `longest`; and whether one was.
+pub(crate) fn indented(body: &Peek, longest: usize) -> Option<(String, bool)> {
+    let mut value = serde_json::from_slice::<Value>(&body.first).ok()?;
+    let is_cut = shorten(&mut value, longest);
+    Some((serde_json::to_string_pretty(&value).ok()?, is_cut))
+}
+
+fn shorten(value: &mut Value, longest: usize) -> bool {
     match value {
-        Value::String(text) => *text = cut(text, TEXT),
-        Value::Array(items) => items.iter_mut().for_each(shorten),
-        Value::Object(members) => members.values_mut().for_each(shorten),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::String(text) => {
+            let is_longer = text.char_indices().nth(longest).is_some();
+            *text = cut(text, longest);
+            is_longer
+        }
+        Value::Array(items) => items.iter_mut().fold(false, |cut, one| shorten(one, longest) | cut),
+        Value::Object(members) => {
+            members.values_mut().fold(false, |cut, one| shorten(one, longest) | cut)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -2,8 +2,15 @@
 
 use serde::Serialize;
 
-use crate::exchange::{Exchange, Peek, readable};
+use crate::exchange::{Exchange, Peek, indented};
 use crate::remarks::{Place, Remark};
+
+/// A text inside JSON is cut here, so that its line shows how it ends.
+const TEXT: usize = 240;
+/// What is no JSON is shown up to here.
+const RAW: usize = 6_000;
+/// And a body up to so many lines.
+const LINES: usize = 400;
 
 /// Whose line it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -82,8 +89,21 @@ impl Exchange {
 }
 
 fn body(peek: &Peek) -> Vec<String> {
-    let text = readable(peek);
-    text.lines().map(str::to_owned).collect()
+    body_lines(peek).0
+}
+
+/// The lines of a body, and whether more came than they show.
+pub(crate) fn body_lines(peek: &Peek) -> (Vec<String>, bool) {
+    let (text, mut is_cut) = indented(peek, TEXT).unwrap_or_else(|| {
+        let text = peek.text();
+        let start: String = text.chars().take(RAW).collect();
+        let is_cut = start.len() < text.len();
+        (start, is_cut)
+    });
+    let mut lines = text.lines();
+    let shown = lines.by_ref().take(LINES).map(str::to_owned).collect();
+    is_cut |= lines.next().is_some() || !peek.is_whole();
+    (shown, is_cut)
 }
 
 /// The line of a place; the start of its part where the line itself is not there.
@@ -165,6 +185,20 @@ mod tests {
         assert_eq!(beside(Place::AnswerMember("x".into())), "\"data\": \"x\",");
         assert_eq!(beside(Place::AnswerMember("not there".into())), "{");
         assert_eq!(beside(Place::AnswerHeader("not-there".into())), "404 Not Found");
+    }
+
+    #[test]
+    fn a_body_is_cut_where_nobody_reads_on() {
+        let long = format!("{{\"data\":\"{}\"}}", "x".repeat(1_000));
+        let (lines, is_cut) = body_lines(&Peek::of(long.as_bytes(), long.len() as u64));
+        assert!(is_cut && lines[1].ends_with("x…\"") && lines.len() == 3, "{lines:?}");
+        let rows = "a,b\n".repeat(500);
+        let (lines, is_cut) = body_lines(&Peek::of(rows.as_bytes(), rows.len() as u64));
+        assert!(is_cut && lines.len() == LINES);
+        let (lines, is_cut) = body_lines(&Peek::of(b"a,b\n1,2\n", 8));
+        assert_eq!((lines.len(), is_cut), (2, false));
+        let (_, is_cut) = body_lines(&Peek::of(&[b'x'; 64 << 10], 1 << 20));
+        assert!(is_cut);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(crate) struct Trip {
     /// True ends it.
     pub(crate) stop: Option<watch::Receiver<bool>>,
     pub(crate) keep: Option<crate::bodies::Keep>,
+    /// Where the result goes that a hub fetches.
+    pub(crate) keep_fetched: Option<crate::bodies::Keep>,
 }
 
 impl Trip {
@@ -232,16 +234,25 @@ impl Looker {
         let (masked, values) = secrets(action, &delivery);
         let carried = Carried::of(&delivery.cargo);
         let offered = match std::mem::replace(&mut delivery.cargo, Cargo::None) {
-            Cargo::Url { format, source } => match self.offer(format, source, &trip).await {
-                Ok((downloads, url)) => {
-                    set_download_url(&mut delivery.plan, url.clone());
-                    Some((downloads, url))
+            Cargo::Url { format, source } => {
+                let (source, kept) = match trip.keep_fetched.take() {
+                    Some(keep) => {
+                        let (source, kept) = keep.tee_fetched(source);
+                        (source, Some(kept))
+                    }
+                    None => (source, None),
+                };
+                match self.offer(format, source, &trip).await {
+                    Ok((downloads, url)) => {
+                        set_download_url(&mut delivery.plan, url.clone());
+                        Some((downloads, url, kept))
+                    }
+                    Err(error) => {
+                        let why = format!("No download URL can be offered: {error}.");
+                        return Answered::fault(Fault::Broken(why), Call::Execute, &action.name);
+                    }
                 }
-                Err(error) => {
-                    let why = format!("No download URL can be offered: {error}.");
-                    return Answered::fault(Fault::Broken(why), Call::Execute, &action.name);
-                }
-            },
+            }
             cargo => {
                 delivery.cargo = cargo;
                 None
@@ -252,8 +263,11 @@ impl Looker {
         let body = delivery.into_body(&masked, trip.faults.broken());
         let called = self.call(&action.url, body, &values, trip).await;
         let mut answered = called.finish(Call::Execute, &action.name, answer::outcome);
-        if let Some((downloads, url)) = offered {
+        if let Some((downloads, url, kept)) = offered {
             answered.downloads = downloads.withdraw(&url);
+            if let Some(kept) = kept {
+                kept.keep_fetched(&mut answered.downloads).await;
+            }
         }
         answered
     }

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::login;
@@ -19,7 +20,8 @@ use http::{Request, Response};
 use http_body_util::{Either, Full};
 use ipnet::IpNet;
 use sendoff::testing::{
-    At, Damage, Fake, Flow, Injury, Mischief as Harm, Provider, Refusal, Seen, Vendor, VendorFault,
+    At, Damage, Fake, Flow, Injury, Mischief as Harm, Object, Provider, Refusal, Seen, Vendor,
+    VendorFault,
 };
 use sendoff::{Answer, AnyAction, EgressConfig, Hub, LoginBy, Origins, Spec};
 use sendoff_workbench::page::{Delivered, Known, Mischief, Vendors, Visit};
@@ -49,7 +51,7 @@ const ANSWERS: [(&str, &str, &str); 4] = [
     ("airtable", "unknown_columns", "ignore"),
     ("hubspot_companies", "unknown_columns", "ignore"),
     ("hubspot_contacts", "unknown_columns", "ignore"),
-    ("twilio_message", "message", "Hello {users.name}, you have {orders.count} orders."),
+    ("twilio_message", "message", "Hello {{users.name}}, you have {{orders.count}} orders."),
 ];
 
 /// What the stage answers: the hub's own, or a login page that stands for a vendor's.
@@ -66,6 +68,8 @@ pub(super) struct Stage {
 struct Act {
     hub: Hub,
     behind: Behind,
+    /// Rows that had come to the vendor before the latest send.
+    rows_before: AtomicU64,
 }
 
 enum Behind {
@@ -145,7 +149,11 @@ impl Act {
             let mut actions = hub::actions(config);
             actions.retain(|action| action.spec().name == name);
             let hub = hub::before(config, actions, allow_loopback)?;
-            return Ok(Self { hub, behind: Behind::Folder(folder.to_owned()) });
+            return Ok(Self {
+                hub,
+                behind: Behind::Folder(folder.to_owned()),
+                rows_before: AtomicU64::new(0),
+            });
         }
         let authority = fake.authority();
         let vendor = Vendor::start(fake, action.spec().over_http).await?;
@@ -158,7 +166,7 @@ impl Act {
             egress.retry.longest_asked = LONGEST_WAIT;
         };
         let hub = hub::before(config, vec![action], change)?;
-        Ok(Self { hub, behind: Behind::Vendor(vendor) })
+        Ok(Self { hub, behind: Behind::Vendor(vendor), rows_before: AtomicU64::new(0) })
     }
 }
 
@@ -196,10 +204,12 @@ impl Vendors for Stage {
 
     fn objects<'a>(&'a self, action: &'a str) -> BoxFuture<'a, Vec<Delivered>> {
         Box::pin(async move {
-            match self.acts.get(action).map(|act| &act.behind) {
-                None => Vec::new(),
-                Some(Behind::Folder(folder)) => files(folder).await.unwrap_or_default(),
-                Some(Behind::Vendor(vendor)) => objects(vendor).await,
+            let Some(act) = self.acts.get(action) else { return Vec::new() };
+            match &act.behind {
+                Behind::Folder(folder) => files(folder).await.unwrap_or_default(),
+                Behind::Vendor(vendor) => {
+                    objects(vendor, act.rows_before.load(Ordering::Relaxed)).await
+                }
             }
         })
     }
@@ -230,9 +240,9 @@ impl Vendors for Stage {
     }
 
     fn prepare(&self, action: &str, mischief: &str) {
-        let Some(Behind::Vendor(vendor)) = self.acts.get(action).map(|act| &act.behind) else {
-            return;
-        };
+        let Some(act) = self.acts.get(action) else { return };
+        let Behind::Vendor(vendor) = &act.behind else { return };
+        act.rows_before.store(came(vendor), Ordering::Relaxed);
         vendor.heal();
         vendor.forget();
         let refusal = |status: u16, retry_after| {
@@ -308,23 +318,61 @@ fn text(bytes: &[u8]) -> Option<String> {
     (!whole.is_empty() && whole.chars().all(is_text)).then(|| whole.to_owned())
 }
 
-async fn objects(vendor: &Vendor) -> Vec<Delivered> {
-    let mut shown = Vec::new();
-    let seen = vendor.seen();
-    for object in latest(vendor.fake().objects().await) {
-        let kept = vendor.fake().start(&object.name).await;
-        let brought = || {
-            let name = object.name.rsplit('/').next().filter(|name| !name.is_empty());
-            let named = |seen: &&Seen| name.is_none_or(|name| seen.line.contains(name));
-            // The first of several parts holds the start.
-            let brought = seen.iter().filter(|seen| !seen.body.is_empty()).find(named);
-            brought.map(|seen| Bytes::from(seen.body.clone()))
+async fn objects(vendor: &Vendor, rows_before: u64) -> Vec<Delivered> {
+    let (fake, seen) = (vendor.fake(), vendor.seen());
+    let mut shown: Vec<Delivered> = Vec::new();
+    for object in latest(fake.objects().await) {
+        let start = match fake.start(&object.name).await {
+            Some(kept) => text(&kept),
+            None => brought(&seen, &object, shown.is_empty()).and_then(content),
         };
-        let start = kept.or_else(brought).and_then(|bytes| text(&bytes));
-        let sendoff::testing::Object { name, bytes, sha256 } = object;
-        shown.push(Delivered { name, bytes, sha256, start });
+        // The message is that of the latest object of the name.
+        let is_latest = shown.iter().all(|later| later.name != object.name);
+        let message = fake.message(&object.name).filter(|_| is_latest);
+        let Object { name, bytes, sha256 } = object;
+        shown.push(Delivered { name, bytes, sha256, start, message, rows: None });
+    }
+    let rows = came(vendor).saturating_sub(rows_before);
+    if shown.is_empty() && rows > 0 {
+        let took = |seen: &&Seen| seen.commits && seen.status.is_some_and(|status| status < 300);
+        let start = seen.iter().find(took).and_then(content);
+        shown.push(Delivered { rows: Some(rows), start, ..Delivered::default() });
     }
     shown
+}
+
+/// How many rows came to a vendor of rows so far.
+fn came(vendor: &Vendor) -> u64 {
+    let Some(takes) = vendor.fake().takes_rows() else { return 0 };
+    let book = takes.ledger;
+    book.rows() + book.doubled() + book.repeats() + book.strangers()
+}
+
+/// The request that brought the object: it names it or has its length; of the latest object else the
+/// last that made data visible.
+fn brought<'a>(seen: &'a [Seen], object: &Object, is_latest: bool) -> Option<&'a Seen> {
+    let name = object.name.rsplit('/').next().filter(|name| !name.is_empty());
+    let mut with_body = seen.iter().filter(|seen| !seen.body.is_empty());
+    // The first of several parts holds the start.
+    let named = with_body.clone().find(|seen| name.is_none_or(|name| seen.line.contains(name)));
+    named
+        .or_else(|| with_body.clone().find(|seen| seen.bytes == object.bytes))
+        .or_else(|| with_body.rfind(|seen| is_latest && seen.commits))
+}
+
+/// What of a request is data: of several parts the last that began, of a form its pairs.
+fn content(seen: &Seen) -> Option<String> {
+    let whole = text(&seen.body)?;
+    if seen.media_type.starts_with("multipart/") {
+        let part = whole.rsplit("\r\n\r\n").next()?;
+        return part.split("\r\n--").next().map(str::to_owned);
+    }
+    if seen.media_type.starts_with("application/x-www-form-urlencoded") {
+        let pairs = url::form_urlencoded::parse(whole.as_bytes());
+        let lines = pairs.map(|(name, value)| format!("{name}: {value}"));
+        return Some(lines.collect::<Vec<_>>().join("\n"));
+    }
+    Some(whole)
 }
 
 /// The files in the folder, the latest first.
@@ -354,7 +402,7 @@ async fn files(root: &Path) -> io::Result<Vec<Delivered>> {
             file.take(START as u64).read_to_end(&mut start).await?;
         }
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-        shown.push(Delivered { name, bytes, sha256: String::new(), start: text(&start) });
+        shown.push(Delivered { name, bytes, start: text(&start), ..Delivered::default() });
     }
     Ok(shown)
 }

@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Method;
 use rustls::ServerConfig;
@@ -28,6 +29,8 @@ const PASSWORD: &str = "canary-smtp-password-93af";
 /// Of one line without its end (RFC 5321, 4.5.3.1.6).
 const LONGEST_LINE: usize = 998;
 const SIZE: u64 = 1 << 30;
+/// So much of a mail is kept to be looked at.
+const START: usize = 2 * 1024;
 
 /// The action with a server of its own.
 pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
@@ -36,7 +39,8 @@ pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
 
 struct MailServer {
     tls: TlsAcceptor,
-    mailbox: Mutex<Vec<Object>>,
+    /// Mails and how they begin.
+    mailbox: Mutex<Vec<(Object, Vec<u8>)>>,
 }
 
 impl MailServer {
@@ -56,7 +60,7 @@ impl MailServer {
         Self { tls: TlsAcceptor::from(Arc::new(config)), mailbox: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Object>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Object, Vec<u8>)>> {
         self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -111,8 +115,15 @@ impl Fake for MailServer {
     }
 
     fn objects(&self) -> BoxFuture<'_, Vec<Object>> {
-        let all = self.lock().clone();
+        let all = self.lock().iter().map(|(object, _)| object.clone()).collect();
         Box::pin(std::future::ready(all))
+    }
+
+    fn start<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Option<Bytes>> {
+        let mailbox = self.lock();
+        let found = mailbox.iter().rev().find(|(one, _)| one.name == object);
+        let start = found.map(|(_, start)| Bytes::from(start.clone()));
+        Box::pin(std::future::ready(start))
     }
 
     fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
@@ -226,16 +237,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     }
 
     /// Reads a message to its dot; its attachment, or what is wrong with it.
-    async fn message(&mut self) -> io::Result<Result<Option<Object>, &'static str>> {
+    async fn message(&mut self) -> io::Result<Result<Option<(Object, Vec<u8>)>, &'static str>> {
         let mut mime = Mime::default();
+        let mut start = Vec::new();
         loop {
             if !self.read().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if self.line == b"." {
-                return Ok(mime.finish());
+                let finished = mime.finish();
+                return Ok(finished.map(|object| object.map(|object| (object, start))));
             }
             let line = self.line.strip_prefix(b".").unwrap_or(&self.line);
+            if start.len() < START {
+                start.extend_from_slice(line);
+                start.push(b'\n');
+            }
             mime.line(line);
         }
     }

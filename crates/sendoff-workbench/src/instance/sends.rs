@@ -247,11 +247,16 @@ impl Instance {
         locked(&self.0.running).push(running.clone());
         let instance = self.clone();
         let work = async move {
+            // What is made as it flows, and is more than could be had whole, stands on no disk.
+            let most = instance.0.settings.bodies.body;
+            let is_huge = matches!(order.what, What::Generated { bytes, .. } if bytes > most);
+            let keep = || (!is_huge).then(|| instance.0.bodies.keep());
             let trip = Trip {
                 faults: order.faults.clone(),
                 meter,
                 stop: Some(stopped),
-                keep: Some(instance.0.bodies.keep()),
+                keep: keep(),
+                keep_fetched: keep(),
             };
             let sent = instance.carry_out(run, order, prepared, trip).await;
             locked(&instance.0.running).retain(|running| running.run != run);

@@ -243,7 +243,7 @@ impl OptionsView {
         let query = chosen.kind() == ActionType::Query;
         let mut ways = Vec::new();
         if query && streams {
-            ways.push(("url", "the hub fetches it from Looker (streaming)"));
+            ways.push(("url", "fetched by the hub"));
             if downloads.contains(&DownloadSetting::Push) {
                 ways.push(("push", "in the request"));
             }

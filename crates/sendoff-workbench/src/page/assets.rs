@@ -4,11 +4,16 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 const STYLE: &str = concat!(include_str!("assets/base.css"), include_str!("assets/style.css"));
-const SCRIPT: &str = include_str!("assets/htmx.min.js");
+const HTMX: &str = include_str!("assets/htmx.min.js");
+const SCRIPT: &str = include_str!("assets/page.js");
 const LOGO: &str = include_str!("assets/logo.svg");
 
 pub(super) async fn style() -> Response {
     asset("text/css; charset=utf-8", STYLE)
+}
+
+pub(super) async fn htmx() -> Response {
+    asset("text/javascript; charset=utf-8", HTMX)
 }
 
 pub(super) async fn script() -> Response {
@@ -30,7 +35,7 @@ fn asset(media_type: &'static str, text: &'static str) -> Response {
 
 /// Changes when an asset does: FNV-1a over all of them.
 pub(super) fn version() -> String {
-    let all = [STYLE, SCRIPT, LOGO].into_iter().flat_map(str::bytes);
+    let all = [STYLE, HTMX, SCRIPT, LOGO].into_iter().flat_map(str::bytes);
     let hash = all.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });

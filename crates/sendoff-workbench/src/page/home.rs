@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::action::{self, Card, FIELD, FormView, OptionsView, PARAM, ParamView};
 use super::data::{self, Chosen, Pick};
 use super::sends::RunView;
-use super::view::{Pairs, shown};
+use super::view::{FAULTS, Pairs, shown};
 use super::{FORM_WITHIN, Page, back, below};
 use crate::instance::{self, Binding, FormOf, Params};
 use crate::verdict::Severity;
@@ -163,9 +163,14 @@ impl Page {
             given.insert("user".to_owned(), run.user.clone());
         }
         let held = match (&run, vendors) {
-            (Some(run), Some(vendors)) => Some(super::sends::held(vendors, run).await),
+            (Some(run), Some(vendors)) => Some(super::held::held(vendors, run).await),
             _ => None,
         };
+        for (name, field) in FAULTS.into_iter().zip(["fault_text", "vendor_fault"]) {
+            if let Some(handed_on) = choice.get(name) {
+                given.insert(field.to_owned(), handed_on.clone());
+            }
+        }
         let users: Vec<String> = self.instance().users().into_iter().map(|user| user.id).collect();
         self.draw(
             "home.html",

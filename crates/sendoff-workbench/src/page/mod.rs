@@ -10,6 +10,7 @@ mod bulk;
 mod checks;
 mod data;
 mod guard;
+mod held;
 mod home;
 mod icon;
 mod looker;
@@ -127,7 +128,8 @@ impl Page {
             .route("/check", get(checks::page).post(checks::start))
             .route("/looker", get(looker::page).post(looker::change))
             .route("/style.css", get(assets::style))
-            .route("/htmx.js", get(assets::script))
+            .route("/htmx.js", get(assets::htmx))
+            .route("/page.js", get(assets::script))
             .route("/logo.svg", get(assets::logo))
             .fallback(async || (StatusCode::NOT_FOUND, "There is no such page.\n"))
             .with_state(self.clone())

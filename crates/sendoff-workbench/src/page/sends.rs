@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 
 use super::action::FIELD;
 use super::data::{self, Pick};
-use super::vendors::{Delivered, Vendors, Visit};
+use super::held::held;
+use super::vendors::Mischief;
 use super::view::{Pairs, shown};
 use super::wire::ExchangeView;
 use super::{Page, back, below, locked};
@@ -58,7 +59,7 @@ pub(super) struct Sends {
 struct Kept {
     running: Running,
     order: Order,
-    vendor_fault: &'static str,
+    vendor_fault: Option<Mischief>,
 }
 
 /// A send as it is shown.
@@ -67,7 +68,7 @@ pub(super) struct RunView {
     id: RunId,
     title: String,
     pub(super) action: String,
-    format: String,
+    pub(super) format: String,
     pub(super) user: String,
     is_running: bool,
     stage: String,
@@ -81,6 +82,10 @@ pub(super) struct RunView {
     verdict: Verdict,
     faults: String,
     vendor_fault: &'static str,
+    vendor_fault_id: &'static str,
+    /// What was sent, as links name it; empty where a page cannot.
+    data: String,
+    sql: String,
     warning: String,
     remarks: Vec<RemarkView>,
     exchanges: Vec<ExchangeView>,
@@ -88,7 +93,7 @@ pub(super) struct RunView {
     wrong: Pairs,
     /// Whether what stands at the vendor now is of this send.
     #[serde(skip)]
-    is_latest: bool,
+    pub(super) is_latest: bool,
 }
 
 #[derive(Serialize)]
@@ -102,19 +107,6 @@ impl RunView {
     pub(super) fn wrong(&self) -> Pairs {
         self.wrong.clone()
     }
-}
-
-/// What stands at the vendor after a send.
-#[derive(Serialize)]
-pub(super) struct Held {
-    objects: Vec<Delivered>,
-    visits: Vec<Visit>,
-}
-
-pub(super) async fn held(vendors: &dyn Vendors, run: &RunView) -> Option<Held> {
-    vendors.known(&run.action).filter(|_| run.is_latest)?;
-    let objects = vendors.objects(&run.action).await;
-    Some(Held { objects, visits: vendors.visits(&run.action) })
 }
 
 /// "Send now".
@@ -174,6 +166,17 @@ pub(super) fn spoken(what: &What) -> String {
     }
 }
 
+/// What is sent, as the page's address names it, and the SQL where it is that.
+fn named(what: &What) -> (String, String) {
+    match what {
+        What::Look(slug) => (format!("look:{slug}"), String::new()),
+        What::Dashboard(slug) => (format!("dashboard:{slug}"), String::new()),
+        What::Table(name) => (format!("table:{name}"), String::new()),
+        What::Sql(sql) => ("sql".to_owned(), sql.clone()),
+        _ => (String::new(), String::new()),
+    }
+}
+
 impl Page {
     /// What the form says.
     pub(super) async fn order(&self, form: &Pairs) -> Result<Order, String> {
@@ -209,10 +212,10 @@ impl Page {
     /// Sends, with a vendor that fails as asked.
     pub(super) async fn begin(&self, order: Order, mischief: &str) -> Result<RunId, String> {
         let action = order.action.name.clone();
-        let mut vendor_fault = "";
+        let mut vendor_fault = None;
         if let Some(vendors) = self.vendors() {
-            let known = vendors.mischiefs(&action).into_iter().find(|one| one.id == mischief);
-            vendor_fault = known.map(|one| one.label).unwrap_or_default();
+            let known = vendors.mischiefs(&action).into_iter();
+            vendor_fault = known.into_iter().find(|one| one.id == mischief);
             vendors.prepare(&action, mischief);
         }
         let began = self.instance().send(order.clone()).await;
@@ -232,7 +235,7 @@ impl Page {
                 all.pop_front();
             }
         }
-        if !vendor_fault.is_empty() {
+        if vendor_fault.is_some() {
             let page = self.clone();
             let mut tasks = locked(&self.0.sends.tasks);
             while tasks.try_join_next().is_some() {}
@@ -288,7 +291,10 @@ impl Page {
             broken: false,
             verdict: Verdict::default(),
             faults: kept.order.faults.to_string(),
-            vendor_fault: kept.vendor_fault,
+            vendor_fault: kept.vendor_fault.map(|one| one.label).unwrap_or_default(),
+            vendor_fault_id: kept.vendor_fault.map(|one| one.id).unwrap_or_default(),
+            data: named(&kept.order.what).0,
+            sql: named(&kept.order.what).1,
             warning: String::new(),
             remarks: Vec::new(),
             exchanges: Vec::new(),
@@ -325,7 +331,7 @@ impl Page {
             .map(|remark| RemarkView {
                 text: match remark.looker.as_str() {
                     "" => remark.to_string(),
-                    looker => format!("{remark} Looker: {looker}"),
+                    looker => format!("{remark} {looker}"),
                 },
                 grave: sent.verdict.severity == Severity::Mistaken,
             })
@@ -368,6 +374,9 @@ impl Page {
             verdict,
             faults: String::new(),
             vendor_fault: "",
+            vendor_fault_id: "",
+            data: String::new(),
+            sql: String::new(),
             warning: String::new(),
             remarks: Vec::new(),
             exchanges: entry.iter().map(|entry| ExchangeView::of(entry)).collect(),

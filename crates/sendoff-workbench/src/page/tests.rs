@@ -95,12 +95,24 @@ impl Bench {
         self.enable().await;
         let (status, location, text) = self.post("/send", &format!("{ORDER}{more}")).await;
         assert_eq!(status, StatusCode::SEE_OTHER, "{text}");
+        self.over(&location).await;
+        self.get(&location).await
+    }
+
+    /// Waits until the send that the address shows is over.
+    async fn over(&self, location: &str) {
         let id: u64 = location.rsplit("run=").next().unwrap().parse().unwrap();
         let running = self.page.instance().running().into_iter().find(|one| one.run == id);
         if let Some(running) = running {
             running.finished().await;
         }
-        self.get(&location).await
+    }
+
+    /// The page of the latest exchange with an address that ends so.
+    async fn exchange(&self, end: &str) -> String {
+        let all = self.page.instance().journal().all();
+        let found = all.iter().rev().find(|one| one.exchange.url.ends_with(end)).unwrap();
+        self.get(&format!("/wire/{}", found.id)).await
     }
 }
 
@@ -118,6 +130,7 @@ async fn every_page_is_drawn_and_nobody_else_may_frame_or_load_anything() {
         "/check",
         "/looker",
         "/?data=look:servers&cell=0.1",
+        "/wire/1",
     ] {
         let text = bench.get(path).await;
         assert!(text.starts_with("<!doctype html>"), "{path}");
@@ -163,8 +176,11 @@ async fn a_look_is_sent_and_the_outcome_is_told_in_words() {
     assert!(text.contains("answered 200: success"), "{text}");
     assert!(text.contains("<h4>Looker's user sees</h4>"), "{text}");
     assert!(text.contains("Nothing: it was sent."), "{text}");
-    let wire = bench.get("/wire?call=execute").await;
+    let listed = bench.get("/wire?call=execute").await;
+    assert!(listed.contains("<strong>execute</strong> ledger"), "{listed}");
+    let wire = bench.exchange("/execute").await;
     assert!(wire.contains("authorization:</dt> <dd>Token token=&quot;••••&quot;"), "{wire}");
+    assert!(wire.contains("What Looker does with this"), "{wire}");
     let history = bench.get("/schedules").await;
     assert!(
         history.contains(">Customers to reach</a>") && history.contains(">success<"),
@@ -177,6 +193,43 @@ async fn a_failure_that_looker_takes_for_a_success_is_red() {
     let bench = Bench::before(&["execute/delivery/not-empty"]).await;
     let text = bench.send("").await;
     assert!(text.contains("Looker takes this for a success, and it is none"), "{text}");
+    let wire = bench.exchange("/execute").await;
+    assert!(wire.contains("mistaken for a success"), "{wire}");
+    assert!(wire.contains("It takes this for a success, and it is none"), "{wire}");
+}
+
+#[tokio::test]
+async fn a_remark_stands_beside_the_line_that_it_concerns() {
+    let bench = Bench::before(&["execute/delivery/state-refresh-name"]).await;
+    bench.send("").await;
+    let wire = bench.exchange("/execute").await;
+    let mut marked = wire.split("<span class=\"marked\">").skip(1);
+    let marked = marked.find(|rest| rest.trim_start().starts_with("&quot;refreshTime&quot;"));
+    let marked = marked.unwrap_or_else(|| panic!("the line is marked: {wire}"));
+    let (_, after) = marked.split_once("</span><div class=\"remark").expect("a remark follows");
+    let remark = after.split("</div>").next().unwrap_or_default();
+    assert!(remark.contains("refreshTime"), "{remark}");
+    assert!(
+        remark.contains("sendoff explain execute&#x2f;delivery&#x2f;state-refresh-name"),
+        "{remark}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_hub_fetched_has_its_time_and_can_be_had_whole() {
+    let bench = Bench::before(&[]).await;
+    bench.enable().await;
+    let order = ORDER.replace("way=push", "way=url");
+    let (_, location, _) = bench.post("/send", &order).await;
+    bench.over(&location).await;
+    let all = bench.page.instance().journal().all();
+    let fetched = all.iter().find(|one| one.exchange.url.contains("/downloads/")).unwrap();
+    assert!(jiff::Timestamp::now().duration_since(fetched.exchange.started).as_secs() < 60);
+    let shown = bench.get(&format!("/wire/{}", fetched.id)).await;
+    assert!(shown.contains(">all of it</a>"), "{shown}");
+    let whole = bench.get(&format!("/wire/{}/answer", fetched.id)).await;
+    assert_eq!(whole.len() as u64, fetched.exchange.response_body.total());
+    assert!(whole.starts_with("Users ID,"), "{whole}");
 }
 
 #[tokio::test]
@@ -184,6 +237,14 @@ async fn a_fault_of_lookers_is_named_and_can_be_shared() {
     let bench = Bench::before(&[]).await;
     let text = bench.send("&fault=cut@2000&seed=7").await;
     assert!(text.contains("seed=7 fault=cut@2000"), "{text}");
+    // The link sets it, and no other link carries it on.
+    let link =
+        "&#x2f;?data=look%3Acustomers&amp;action=ledger&amp;faults=seed%3D7%20fault%3Dcut%402000";
+    assert!(text.contains(link), "{text}");
+    let text =
+        bench.get("/?data=look:customers&action=ledger&faults=seed%3D7%20fault%3Dcut%402000").await;
+    assert!(text.contains("name=\"fault_text\" value=\"seed=7 fault=cut@2000\""), "{text}");
+    assert_eq!(text.matches("cut%402000").count(), 0, "{text}");
     assert!(!text.contains("answered 200: success"), "{text}");
     let (status, _, text) = bench.post("/send", "action=x&fault_text=nonsense").await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -202,6 +263,205 @@ async fn a_hub_that_is_none_is_told_in_a_sentence() {
     assert!(text.contains("hub not reached"), "{text}");
     let wrong = Bench::before(&["list/answer/is-json"]).await;
     assert!(wrong.get("/").await.contains("s list cannot be used."));
+}
+
+/// A hub that answers every request so, at an address of its own.
+async fn scripted(answer: fn(&str, &str) -> (&'static str, String)) -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let base = url.clone();
+    let hub = Router::new().fallback(move |request: Request<Body>| {
+        let (media_type, text) = answer(&base, request.uri().path());
+        async move { ([(header::CONTENT_TYPE, media_type)], text) }
+    });
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, hub).await.unwrap() });
+    (url, serving)
+}
+
+/// In every text that a hub may give.
+const EVIL: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}";
+
+fn evil(base: &str, path: &str) -> (&'static str, String) {
+    let url = |end: &str| format!("{base}actions/evil/{end}");
+    let answer = match path {
+        "/" => serde_json::json!({"label": EVIL, "integrations": [{
+            "name": "evil", "label": EVIL, "description": EVIL, "url": url("execute"),
+            "form_url": url("form"), "icon_data_uri": EVIL,
+            "supported_action_types": ["query", "dashboard", "cell"],
+            "params": [
+                {"name": "p", "label": EVIL, "description": EVIL, "required": false},
+                {"name": "q", "label": EVIL, "user_attribute_name": EVIL},
+            ],
+        }, {
+            "name": "choosy", "label": EVIL, "url": url("execute"),
+            "supported_action_types": ["query"], "required_fields": [{"tag": EVIL}],
+        }]}),
+        "/actions/evil/form" => serde_json::json!([
+            {"name": EVIL, "label": EVIL, "description": EVIL, "default": EVIL, "required": true},
+            {"name": "t", "label": EVIL, "type": "textarea", "default": EVIL},
+            {"name": "s", "label": EVIL, "type": "select", "default": EVIL, "interactive": true,
+             "options": [{"name": EVIL, "label": EVIL}, {"name": "o", "label": EVIL}]},
+            {"name": "m", "label": EVIL, "type": "message", "value": EVIL},
+            {"name": "l", "label": EVIL, "type": "oauth_link", "description": EVIL,
+             "oauth_url": format!("https://login.example/{EVIL}")},
+            {"name": "j", "label": EVIL, "type": "oauth_link", "oauth_url": "javascript:alert(3)"},
+        ]),
+        _ => serde_json::json!({"looker": {
+            "success": false, "message": EVIL, "validation_errors": {"t": EVIL, EVIL: EVIL},
+            "state": {"data": EVIL},
+        }, EVIL: EVIL}),
+    };
+    ("application/json", answer.to_string())
+}
+
+fn is_harmless(text: &str, place: &str) {
+    for sign in ["<script>alert", "<img src=x", "=\"javascript:", ">49"] {
+        assert!(!text.contains(sign), "{place}: {sign} in {text}");
+    }
+    // All attributes are in double quotes: no value may end one.
+    assert!(!text.contains("\"'>"), "{place}: {text}");
+}
+
+#[tokio::test]
+async fn markup_of_a_hub_stays_text_on_every_page() {
+    let (url, hub) = scripted(evil).await;
+    let bench = Bench::at(&url, None, hub).await;
+    let name = "action=evil";
+    let encoded: String =
+        percent_encoding::utf8_percent_encode(EVIL, percent_encoding::NON_ALPHANUMERIC).collect();
+    let (_, _, text) =
+        bench.post("/enable", &format!("{name}&do=enable&param.p={encoded}&param.q=x")).await;
+    is_harmless(&text, "enable");
+    assert!(text.contains("&lt;script&gt;alert(1)"), "it is drawn: {text}");
+    let order = format!("data=sql&sql=SELECT+1+AS+n&{name}&field.t={encoded}&title={encoded}");
+    let (_, _, text) = bench.post("/form", &order).await;
+    is_harmless(&text, "form");
+    let (_, location, text) = bench.post("/send", &order).await;
+    is_harmless(&text, "send");
+    assert!(location.contains("run="), "{text}");
+    bench.over(&location).await;
+    let (_, _, text) = bench.post("/schedules/new", &order).await;
+    is_harmless(&text, "draft");
+    bench.post("/schedules", &format!("{order}&cron=0+6+*+*+1&zone=UTC")).await;
+    let user = format!("do=user&user.id=eve&user.name={encoded}&user.attributes=a={encoded}");
+    bench.post("/looker", &user).await;
+    let all = bench.page.instance().journal().all();
+    let mut places: Vec<String> = all.iter().map(|one| format!("/wire/{}", one.id)).collect();
+    let more = [
+        "/",
+        "/?action=evil",
+        "/?action=choosy",
+        "/schedules",
+        "/wire",
+        "/load",
+        "/looker",
+        "/runs/1",
+    ];
+    places.extend(more.map(str::to_owned));
+    places.push(location);
+    places.push(format!("/?data=sql&sql={encoded}&find={encoded}&action=evil"));
+    for place in places {
+        is_harmless(&bench.get(&place).await, &place);
+    }
+    let (_, text) = bench
+        .ask(
+            Request::get(format!("/?action={encoded}&data=look:{encoded}&cell={encoded}"))
+                .header(header::HOST, HOST)
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await;
+    is_harmless(&text, "an address");
+}
+
+#[tokio::test]
+async fn what_is_no_hub_or_has_another_token_is_told_in_a_sentence() {
+    let page = |_: &str, _: &str| ("text/html", "<!doctype html><h1>Welcome</h1>".to_owned());
+    let (url, hub) = scripted(page).await;
+    let text = Bench::at(&url, None, hub).await.get("/").await;
+    assert!(text.contains("s list cannot be used.") && text.contains("cannot be read"), "{text}");
+    assert!(!text.contains("<h1>Welcome"), "{text}");
+    let (url, hub) = scripted(|_, _| ("application/json", "{\"hello\":1}".to_owned())).await;
+    let text = Bench::at(&url, None, hub).await.get("/").await;
+    assert!(text.contains("The hub lists no action."), "{text}");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let mut hub = JoinSet::new();
+    hub.spawn(async move { bad::serve_with(&[], listener).await.unwrap() });
+    let bench = Bench::at(&url, Some("another/token"), hub).await;
+    let text = bench.get("/").await;
+    assert!(text.contains("s list cannot be used.") && text.contains("401"), "{text}");
+    assert!(text.contains("is the token one of its own?"), "{text}");
+}
+
+#[tokio::test]
+async fn a_broken_icon_is_a_letter() {
+    let bench = Bench::before(&["list/action/icon-is-image"]).await;
+    assert!(bench.get("/").await.contains("src=\"/icon/note\""));
+    let icon = bench.get("/icon/note").await;
+    assert!(icon.starts_with("<svg") && icon.contains(">N<"), "{icon}");
+}
+
+#[tokio::test]
+async fn fifty_thousand_rows_are_shown_in_part_and_sent_whole() {
+    let bench = Bench::before(&[]).await;
+    bench.enable().await;
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
+               SELECT i, 'a' || i || '@example.com' AS email FROM n";
+    let sql: String =
+        percent_encoding::utf8_percent_encode(sql, percent_encoding::NON_ALPHANUMERIC).collect();
+    let text = bench.get(&format!("/?data=sql&sql={sql}")).await;
+    assert!(text.contains("The first 50 rows are shown; all are sent."), "{text}");
+    assert_eq!(text.matches("<tr>").count(), 51);
+    let order =
+        format!("data=sql&sql={sql}&action=ledger&format=csv&way=url&limit=all&field.path=out");
+    let (_, location, _) = bench.post("/send", &order).await;
+    bench.over(&location).await;
+    let all = bench.page.instance().journal().all();
+    let fetched = all.iter().find(|one| one.exchange.url.contains("/downloads/")).unwrap();
+    let whole = bench.get(&format!("/wire/{}/answer", fetched.id)).await;
+    assert_eq!(whole.lines().count(), 50_001);
+    assert!(bench.get(&location).await.contains("answered 200: success"));
+}
+
+/// Every way in which a hub can be wrong, before the page of a person who knows nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_hub_does_wrong_the_page_has_a_sentence() {
+    let mut all = JoinSet::new();
+    for id in bad::faults() {
+        all.spawn(async move {
+            let faults: &'static [&'static str] = Box::leak(vec![id].into_boxed_slice());
+            let bench = Bench::before(faults).await;
+            let draws = |text: &str, place: &str| {
+                assert!(text.starts_with("<!doctype html>"), "{id}: {place}: {text}");
+                assert!(!text.contains("which is a bug"), "{id}: {place}: {text}");
+            };
+            draws(&bench.get("/").await, "the first page");
+            let form = format!("action=ledger&do=enable&param.api_key={SECRET}");
+            draws(&bench.post("/enable", &form).await.2, "enabling");
+            let (status, location, text) = bench.post("/send", ORDER).await;
+            if status != StatusCode::SEE_OTHER {
+                assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{id}: {text}");
+                assert!(text.contains("role=\"alert\""), "{id}: {text}");
+                return;
+            }
+            let over = tokio::time::timeout(Duration::from_secs(5), bench.over(&location)).await;
+            if over.is_err() {
+                // It waits as Looker does; a person stops it.
+                let run = location.rsplit("run=").next().unwrap();
+                bench.post(&format!("/runs/{run}/cancel"), "").await;
+            }
+            let text = bench.get(&location).await;
+            draws(&text, "the outcome");
+            assert!(text.contains("<h4>Looker's user sees</h4>"), "{id}: {text}");
+            draws(&bench.get("/schedules").await, "the history");
+        });
+    }
+    assert!(all.len() > 60);
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
+    }
 }
 
 #[tokio::test]

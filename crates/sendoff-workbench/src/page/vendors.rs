@@ -53,6 +53,10 @@ pub struct Delivered {
     pub sha256: String,
     /// How it begins, where that is known and is text.
     pub start: Option<String>,
+    /// What a person reads beside it, such as the message that brought a file.
+    pub message: Option<String>,
+    /// How many rows came, where it is rows and no object.
+    pub rows: Option<u64>,
 }
 
 /// A request that came to a vendor.

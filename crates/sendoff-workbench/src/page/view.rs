@@ -25,6 +25,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("outcome.html", include_str!("templates/outcome.html")),
     ("held.html", include_str!("templates/held.html")),
     ("exchange.html", include_str!("templates/exchange.html")),
+    ("exchange_line.html", include_str!("templates/exchange_line.html")),
+    ("exchange_body.html", include_str!("templates/exchange_body.html")),
     ("exchange_page.html", include_str!("templates/exchange_page.html")),
     ("run.html", include_str!("templates/run.html")),
     ("notice.html", include_str!("templates/notice.html")),
@@ -80,6 +82,9 @@ pub(super) fn shown(value: impl Serialize) -> Value {
 /// What the page shows and is sent from, as it stands in its address.
 pub(super) const CHOICES: [&str; 6] = ["data", "sql", "cell", "action", "find", "run"];
 
+/// What goes wrong on purpose, as a link hands it on.
+pub(super) const FAULTS: [&str; 2] = ["faults", "vendor_fault"];
+
 /// `link(cell="1.2")`: the address of the page as it is, with one choice changed. Empty removes.
 fn link(state: &State<'_, '_>, changes: Kwargs) -> Result<String, minijinja::Error> {
     let choice = state.lookup("choice").unwrap_or_default();
@@ -89,6 +94,13 @@ fn link(state: &State<'_, '_>, changes: Kwargs) -> Result<String, minijinja::Err
             Some(changed) => changed,
             None => choice.get_attr(name).unwrap_or_default(),
         };
+        if value.is_true() {
+            query.push((name, value.to_string()));
+        }
+    }
+    // A fault goes with a link that names it, and with no other.
+    for name in FAULTS {
+        let value = changes.get::<Option<Value>>(name)?.unwrap_or_default();
         if value.is_true() {
             query.push((name, value.to_string()));
         }

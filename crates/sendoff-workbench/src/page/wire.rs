@@ -6,7 +6,6 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Page;
@@ -14,16 +13,11 @@ use super::view::{Pairs, shown};
 use crate::copy;
 use crate::exchange::{Exchange, Peek};
 use crate::instance::{Entry, ExchangeId};
+use crate::lines::{LineKind, Side, body_lines};
 use crate::recording::{Reader, Recorded};
-use crate::remarks::{Place, Remark};
+use crate::remarks::Remark;
 use crate::verdict::{Severity, Verdict};
 
-/// A text inside JSON is cut here, so that its line shows how it ends.
-const TEXT: usize = 240;
-/// What is no JSON is shown up to here.
-const RAW: usize = 6_000;
-/// And JSON up to so many lines.
-const LINES: usize = 400;
 /// So many calls of a recording are made again.
 const REPLAYED: usize = 200;
 /// A larger recording is not taken.
@@ -37,47 +31,43 @@ pub(super) struct ExchangeView {
     id: ExchangeId,
     call: String,
     action: String,
-    user: String,
     when: String,
     method: String,
     url: String,
-    line_remarks: Vec<RemarkView>,
-    request_headers: Vec<HeaderView>,
-    request: BodyView,
+    sent: SideView,
+    got: SideView,
     status: Option<u16>,
-    status_text: String,
-    status_remarks: Vec<RemarkView>,
-    answer_headers: Vec<HeaderView>,
-    answer: BodyView,
     until_answer: f64,
     until_end: f64,
-    failure: String,
     verdict: Verdict,
     /// Whether somebody should look.
     grave: bool,
     remarks: usize,
 }
 
-#[derive(Serialize)]
-struct HeaderView {
-    name: String,
-    value: String,
-    remarks: Vec<RemarkView>,
-}
-
-#[derive(Serialize)]
-struct BodyView {
+/// What went one way, line by line.
+#[derive(Default, Serialize)]
+struct SideView {
+    /// Method and URL, or the status.
+    start: LineView,
+    headers: Vec<LineView>,
+    /// Why no whole answer came.
+    failure: Option<LineView>,
+    /// The lines of the body, joined where nothing is to be said between them.
+    body: Vec<LineView>,
     bytes: u64,
-    /// Lines of it, each followed by what the protocol says to its last one.
-    pieces: Vec<PieceView>,
     /// Whether the screen shows less than came.
     is_cut: bool,
     /// Whether it can be had whole.
     is_kept: bool,
 }
 
+/// A line, or several of which the last one is marked, and what the protocol says to it.
 #[derive(Default, Serialize)]
-struct PieceView {
+struct LineView {
+    /// Before the marked one.
+    before: String,
+    name: String,
     text: String,
     remarks: Vec<RemarkView>,
 }
@@ -104,53 +94,28 @@ impl RemarkView {
 impl ExchangeView {
     pub(super) fn of(entry: &Entry) -> Self {
         let exchange = &entry.exchange;
-        let at = |wanted: &dyn Fn(&Place) -> bool| {
-            let remarks = entry.remarks.iter().filter(|remark| wanted(&remark.place));
-            remarks.map(RemarkView::of).collect::<Vec<_>>()
-        };
-        let headers = |list: &[(String, String)], wanted: &dyn Fn(&Place, &str) -> bool| {
-            let view = |(name, value): &(String, String)| HeaderView {
-                remarks: at(&|place| wanted(place, name)),
-                name: name.clone(),
-                value: value.clone(),
-            };
-            list.iter().map(view).collect::<Vec<_>>()
-        };
-        let in_request = |place: &Place| match place {
-            Place::RequestMember(name) => Some(name.clone()),
-            _ => None,
-        };
-        let in_answer = |place: &Place| match place {
-            Place::AnswerMember(name) => Some(name.clone()),
-            Place::AnswerBody => Some(String::new()),
-            _ => None,
-        };
-        let is_named = |name: &str, wanted: &str| name.eq_ignore_ascii_case(wanted);
+        let mut sent = SideView::of(&exchange.request_body);
+        let mut got = SideView::of(&exchange.response_body);
+        for line in exchange.lines(&entry.remarks) {
+            let said = line.remarks.iter().filter_map(|at| entry.remarks.get(*at));
+            let remarks = said.map(RemarkView::of).collect();
+            match line.side {
+                Side::Sent => sent.add(line.kind, line.text, remarks),
+                Side::Got => got.add(line.kind, line.text, remarks),
+            }
+        }
         Self {
             id: entry.id,
             call: exchange.call.map(|call| call.to_string()).unwrap_or_default(),
             action: exchange.action.clone().unwrap_or_default(),
-            user: entry.user.clone().unwrap_or_default(),
             when: when(exchange),
             method: exchange.method.clone(),
             url: exchange.url.clone(),
-            line_remarks: at(&|place| *place == Place::RequestLine),
-            request_headers: headers(
-                &exchange.request_headers,
-                &|place, name| matches!(place, Place::RequestHeader(wanted) if is_named(name, wanted)),
-            ),
-            request: BodyView::of(&exchange.request_body, &entry.remarks, &in_request),
+            sent,
+            got,
             status: exchange.status,
-            status_text: status_text(exchange),
-            status_remarks: at(&|place| *place == Place::Status),
-            answer_headers: headers(
-                &exchange.response_headers,
-                &|place, name| matches!(place, Place::AnswerHeader(wanted) if is_named(name, wanted)),
-            ),
-            answer: BodyView::of(&exchange.response_body, &entry.remarks, &in_answer),
             until_answer: exchange.until_answer.as_secs_f64(),
             until_end: exchange.until_end.as_secs_f64(),
-            failure: exchange.failure.clone().unwrap_or_default(),
             grave: entry.verdict.severity != Severity::Success,
             verdict: entry.verdict.clone(),
             remarks: entry.remarks.len(),
@@ -158,77 +123,52 @@ impl ExchangeView {
     }
 }
 
-/// Of a hub's request for a result only the call that it belongs to says when it was.
+impl SideView {
+    fn of(body: &Peek) -> Self {
+        let (bytes, is_kept) = (body.total(), body.kept().is_some());
+        let (_, is_cut) = body_lines(body);
+        Self { bytes, is_cut, is_kept, ..Self::default() }
+    }
+
+    fn add(&mut self, kind: LineKind, text: String, remarks: Vec<RemarkView>) {
+        let mut line = LineView { text, remarks, ..LineView::default() };
+        match kind {
+            LineKind::Start => self.start = line,
+            LineKind::Failure => self.failure = Some(line),
+            LineKind::Header => {
+                if let Some((name, value)) = line.text.split_once(": ") {
+                    (line.name, line.text) = (name.to_owned(), value.to_owned());
+                }
+                self.headers.push(line);
+            }
+            LineKind::Body => self.add_to_body(line),
+        }
+    }
+
+    fn add_to_body(&mut self, line: LineView) {
+        let last = self.body.last_mut().filter(|last| last.remarks.is_empty());
+        let piece = match last {
+            Some(last) => last,
+            None => {
+                self.body.push(LineView::default());
+                let end = self.body.len() - 1;
+                &mut self.body[end]
+            }
+        };
+        if line.remarks.is_empty() {
+            piece.before += &line.text;
+            piece.before.push('\n');
+        } else {
+            (piece.text, piece.remarks) = (line.text, line.remarks);
+        }
+    }
+}
+
+/// Recordings of others may not say when it was.
 fn when(exchange: &Exchange) -> String {
     match exchange.started == jiff::Timestamp::default() {
         true => String::new(),
         false => exchange.started.strftime("%H:%M:%S").to_string(),
-    }
-}
-
-fn status_text(exchange: &Exchange) -> String {
-    let code = exchange.status.and_then(|status| http::StatusCode::from_u16(status).ok());
-    code.and_then(|code| code.canonical_reason()).unwrap_or_default().to_owned()
-}
-
-impl BodyView {
-    fn of(body: &Peek, remarks: &[Remark], member: &dyn Fn(&Place) -> Option<String>) -> Self {
-        let (text, is_cut) = readable(body);
-        let mut pieces = vec![PieceView::default()];
-        let mut left: Vec<(String, RemarkView)> = remarks
-            .iter()
-            .filter_map(|remark| Some((member(&remark.place)?, RemarkView::of(remark))))
-            .collect();
-        for line in text.split_inclusive('\n') {
-            let last = pieces.len() - 1;
-            pieces[last].text.push_str(line);
-            let names = |name: &str| {
-                let quoted = format!("\"{name}\":");
-                !name.is_empty() && line.trim_start().starts_with(&quoted)
-            };
-            let (here, later) = left.into_iter().partition(|(name, _)| names(name));
-            left = later;
-            if !here.is_empty() {
-                pieces[last].remarks = here.into_iter().map(|(_, remark)| remark).collect();
-                pieces.push(PieceView::default());
-            }
-        }
-        let last = pieces.len() - 1;
-        pieces[last].remarks.extend(left.into_iter().map(|(_, remark)| remark));
-        pieces.retain(|piece| !piece.text.is_empty() || !piece.remarks.is_empty());
-        Self { bytes: body.total(), pieces, is_cut, is_kept: body.kept().is_some() }
-    }
-}
-
-/// JSON is indented, with long texts cut; anything else stays as it came.
-fn readable(body: &Peek) -> (String, bool) {
-    let text = body.text();
-    let mut is_cut = !body.is_whole();
-    let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
-        let start: String = text.chars().take(RAW).collect();
-        is_cut |= start.len() < text.len();
-        return (start, is_cut);
-    };
-    shorten(&mut value, &mut is_cut);
-    let pretty = serde_json::to_string_pretty(&value).unwrap_or(text);
-    let start: Vec<&str> = pretty.split_inclusive('\n').take(LINES).collect();
-    let start = start.concat();
-    is_cut |= start.len() < pretty.len();
-    (start, is_cut)
-}
-
-fn shorten(value: &mut Value, is_cut: &mut bool) {
-    match value {
-        Value::String(text) => {
-            if let Some((at, _)) = text.char_indices().nth(TEXT) {
-                text.truncate(at);
-                text.push('…');
-                *is_cut = true;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, is_cut)),
-        Value::Object(members) => members.values_mut().for_each(|item| shorten(item, is_cut)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

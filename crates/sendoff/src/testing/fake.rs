@@ -84,6 +84,12 @@ pub trait Fake: Send + Sync + 'static {
         Box::pin(std::future::ready(None))
     }
 
+    /// What a person reads beside a finished object, such as the message that brought a file.
+    fn message(&self, object: &str) -> Option<String> {
+        let _ = object;
+        None
+    }
+
     /// What was begun and neither finished nor taken back: open uploads, `.part` files.
     fn leftovers(&self) -> BoxFuture<'_, Vec<String>>;
 

@@ -441,6 +441,16 @@ impl Fake for FakeSlack {
         Box::pin(std::future::ready(objects.collect()))
     }
 
+    fn message(&self, object: &str) -> Option<String> {
+        let ledger = self.ledger();
+        let posted = ledger.posted.iter().rev().find(|posted| {
+            let file = posted.file.as_ref().map(|(name, _)| name);
+            file.is_some_and(|name| object == format!("{}/{name}", posted.channel))
+        })?;
+        let (_, name) = ledger.channel(&posted.channel, false).ok()?;
+        Some(format!("#{name}: {}", posted.text))
+    }
+
     fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
         // An upload that was never completed is seen by nobody and dropped by Slack; there is no
         // request that would take it back.

@@ -24,7 +24,8 @@ pub(crate) struct FakeTwilio {
     answers: Values,
     rows: bool,
     ledger: RowLedger,
-    sent: Mutex<Vec<Object>>,
+    /// Messages with their texts.
+    sent: Mutex<Vec<(Object, String)>>,
 }
 
 /// In front of a row's number: Austria, mobile.
@@ -91,7 +92,7 @@ impl FakeTwilio {
         } else {
             let sha256 = hex(&Sha256::digest(body.as_bytes()));
             let sent = Object { name: to.clone(), bytes: body.len() as u64, sha256 };
-            self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(sent);
+            self.sent.lock().unwrap_or_else(PoisonError::into_inner).push((sent, body.clone()));
         }
         answer(201, &json!({"sid": "SM00000000000000000000000000000001", "status": "queued"}))
     }
@@ -131,8 +132,16 @@ impl Fake for FakeTwilio {
     }
 
     fn objects(&self) -> BoxFuture<'_, Vec<Object>> {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = sent.iter().map(|(object, _)| object.clone()).collect();
         Box::pin(std::future::ready(sent))
+    }
+
+    fn start<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Option<Bytes>> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = sent.iter().rev().find(|(one, _)| one.name == object);
+        let text = found.map(|(_, text)| Bytes::from(text.clone()));
+        Box::pin(std::future::ready(text))
     }
 
     fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
