@@ -3,6 +3,7 @@
 //! <https://parquet.apache.org/docs/file-format/>
 
 mod delta;
+mod nested;
 mod pages;
 mod thrift;
 mod values;
@@ -11,14 +12,17 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use parquet::basic::{ConvertedType, Encoding};
+use parquet::basic::{ConvertedType, Encoding, Repetition};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{AsBytes, DataType};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
-use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
+use parquet::schema::types::{ColumnDescPtr, Type};
 use rusqlite::types::Value;
 
+use self::nested::{Group, Nested};
 use self::pages::{Budget, Pages};
 use self::thrift::{I32, LIST, STRUCT, Walk};
 use self::values::Meaning;
@@ -61,18 +65,14 @@ impl Parquet {
         if schema.num_columns() > MAX_COLUMNS {
             return Err(DataError::Limit(format!("More than {MAX_COLUMNS} columns.")));
         }
-        let nested = |column: &ColumnDescriptor| {
-            column.max_rep_level() > 0 || column.path().parts().len() > 1
-        };
-        if let Some(column) = schema.columns().iter().find(|column| nested(column)) {
-            let name = column.path().parts().first().map_or("", String::as_str);
-            return Err(malformed(format!(
-                "The column `{name}` holds lists or structures, and a result of Looker's has one \
-                 value in a cell. Write the file with that column as text (JSON), or without it."
-            )));
-        }
-        let columns = schema.columns().iter();
-        Ok(columns.map(|column| (column.name().to_owned(), Meaning::of(column).kind())).collect())
+        let columns = schema.root_schema().get_fields().iter().map(|column| {
+            let kind = match is_nested(column) {
+                true => Some(Kind::Text),
+                false => Meaning::of_type(column).kind(),
+            };
+            (column.name().to_owned(), kind)
+        });
+        Ok(columns.collect())
     }
 
     /// Gives each row to `take`, in the order of the file. `limit` is for the values unpacked.
@@ -121,16 +121,39 @@ impl Parquet {
         group: &RowGroupMetaData,
         budget: &Arc<Budget>,
     ) -> Result<Vec<Column>, DataError> {
-        let open = |chunk: &parquet::file::metadata::ColumnChunkMetaData| {
-            let name = chunk.column_descr().name().to_owned();
-            let pages = Pages::new(&self.file, budget, chunk, self.length)
-                .map_err(|error| unreadable(&name, &error))?;
-            let described = chunk.column_descr_ptr();
-            let grows = chunk.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY);
-            Ok(Column { name, grows, cells: cells(&described, pages) })
-        };
-        group.columns().iter().map(open).collect()
+        let nested = Group { file: &self.file, budget, metadata: group, file_length: self.length };
+        let schema = self.metadata.file_metadata().schema_descr();
+        let mut columns = Vec::new();
+        // The leaves of the schema, in its order: one of a column, or several.
+        let mut leaves = 0;
+        for (n, kind) in schema.root_schema().get_fields().iter().enumerate() {
+            let name = kind.name().to_owned();
+            let broken = |error| unreadable(&name, &error);
+            let own: Vec<_> = (leaves..group.num_columns())
+                .take_while(|leaf| schema.get_column_root_idx(*leaf) == n)
+                .map(|leaf| group.column(leaf))
+                .collect();
+            leaves += own.len();
+            let grows = |chunk: &&ColumnChunkMetaData| {
+                chunk.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY)
+            };
+            let grows = own.iter().any(grows);
+            let cells = match own.first() {
+                Some(chunk) if !is_nested(kind) => {
+                    let pages = Pages::new(&self.file, budget, chunk, self.length);
+                    cells(&chunk.column_descr_ptr(), pages.map_err(broken)?)
+                }
+                _ => Box::new(Nested::open(&nested, kind).map_err(broken)?),
+            };
+            columns.push(Column { name, grows, cells });
+        }
+        Ok(columns)
     }
+}
+
+/// Whether a column's values are more than one.
+fn is_nested(column: &Type) -> bool {
+    column.is_group() || column.get_basic_info().repetition() == Repetition::REPEATED
 }
 
 /// A column of a row group, as far as it was read.

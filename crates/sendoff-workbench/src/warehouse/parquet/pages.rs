@@ -20,6 +20,8 @@ const LARGEST_PAGE: u64 = 64 << 20;
 pub(super) const BUDGET: u64 = 512 << 20;
 /// A header with statistics of long texts.
 const LONGEST_HEADER: u64 = 1 << 20;
+/// Items of lists in a row group, which one row may have all.
+const MOST_ITEMS: u64 = 1 << 24;
 /// What a value of a dictionary takes in memory beside its bytes.
 const DICTIONARY_ENTRY: u64 = 40;
 
@@ -50,6 +52,7 @@ pub(super) struct Pages {
     left: u64,
     dictionary: u64,
     page: u64,
+    items: u64,
 }
 
 /// What a page says of itself.
@@ -158,7 +161,7 @@ impl Pages {
         let levels = (describes.max_def_level() > 0, describes.max_rep_level() > 0);
         let (file, budget) = (Arc::clone(file), Arc::clone(budget));
         let codec = chunk.compression();
-        Ok(Self { file, budget, codec, levels, at, left, dictionary: 0, page: 0 })
+        Ok(Self { file, budget, codec, levels, at, left, dictionary: 0, page: 0, items: 0 })
     }
 
     fn read(&self, at: u64, count: u64) -> Result<Vec<u8>> {
@@ -264,6 +267,13 @@ impl Pages {
             self.hold(size + u64::from(values) * DICTIONARY_ENTRY, 0)?;
         } else {
             self.hold(self.dictionary, size)?;
+            self.items += u64::from(values);
+            if self.levels.1 && self.items > MOST_ITEMS {
+                return wrong(format!(
+                    "its lists have more than {MOST_ITEMS} items; write the file with smaller row \
+                     groups"
+                ));
+            }
         }
         let bytes = self.read(self.at + header.length, packed)?;
         let bytes: Bytes = match header.kind {

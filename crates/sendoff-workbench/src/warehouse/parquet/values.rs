@@ -5,7 +5,7 @@ use std::fmt::Write;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
-use parquet::schema::types::ColumnDescriptor;
+use parquet::schema::types::{ColumnDescriptor, Type as SchemaType};
 use rusqlite::types::Value;
 
 use crate::warehouse::import::{Kind, MAX_RECORD};
@@ -41,13 +41,21 @@ pub(super) enum Meaning {
 
 impl Meaning {
     pub(super) fn of(column: &ColumnDescriptor) -> Self {
+        Self::of_type(column.self_type())
+    }
+
+    /// Of a type that is no group.
+    pub(super) fn of_type(kind: &SchemaType) -> Self {
+        let SchemaType::PrimitiveType { basic_info, physical_type, scale, .. } = kind else {
+            return Self::Bytes;
+        };
         let digits = |unit: &TimeUnit| match unit {
             TimeUnit::MILLIS => 3,
             TimeUnit::MICROS => 6,
             TimeUnit::NANOS => 9,
         };
-        let scale = u32::try_from(column.type_scale()).unwrap_or_default();
-        match column.logical_type_ref() {
+        let scale = u32::try_from(*scale).unwrap_or_default();
+        match basic_info.logical_type_ref() {
             Some(LogicalType::Timestamp(time)) => {
                 return Self::Timestamp { digits: digits(&time.unit) };
             }
@@ -63,7 +71,7 @@ impl Meaning {
             ) => return Self::Text,
             _ => {}
         }
-        match (column.converted_type(), column.physical_type()) {
+        match (basic_info.converted_type(), *physical_type) {
             (ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON, _) => Self::Text,
             (ConvertedType::DECIMAL, _) => Self::Decimal { scale },
             (ConvertedType::DATE, _) => Self::Date,
@@ -90,6 +98,11 @@ impl Meaning {
             Self::Unsigned | Self::Decimal { .. } => None,
             _ => Some(Kind::Text),
         }
+    }
+
+    /// Whether its texts are numbers.
+    pub(super) fn is_number(self) -> bool {
+        matches!(self, Self::Unsigned | Self::Decimal { .. })
     }
 
     /// A whole number.
@@ -206,7 +219,7 @@ fn time(count: i64, digits: u32) -> Result<String, String> {
 
 /// `2026-11-25 16:39:45`: in UTC, which is the time zone of the demo's queries; a time without a zone
 /// stands as it is.
-fn timestamp(count: i128, digits: u32) -> Result<String, String> {
+pub(super) fn timestamp(count: i128, digits: u32) -> Result<String, String> {
     let one = 10_i128.pow(digits);
     let part = i64::try_from(count.rem_euclid(one)).unwrap_or_default();
     let seconds = i64::try_from(count.div_euclid(one)).ok();
