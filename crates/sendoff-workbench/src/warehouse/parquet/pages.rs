@@ -405,3 +405,6 @@ impl Drop for Pages {
         self.budget.held.fetch_sub(self.dictionary + self.page, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;
