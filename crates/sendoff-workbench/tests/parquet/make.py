@@ -70,6 +70,7 @@ pq.write_table(many.slice(0, 0), "empty.parquet")
 nested = pa.table({
     "id": column([1, 2, 3], pa.int64()),
     "tags": column([["a", "b\""], [], None], pa.list_(pa.string())),
+    "times": column([[at(5), None], None, []], pa.list_(pa.timestamp("us"))),
     "place": column([{"city": "Oslo", "at": at(5)}, None, {"city": None, "at": None}],
                     pa.struct([("city", pa.string()), ("at", pa.timestamp("us"))])),
     "prices": column([[("x", Decimal("1.50"))], None, []], pa.map_(pa.string(), pa.decimal128(9, 2))),

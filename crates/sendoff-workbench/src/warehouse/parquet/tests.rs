@@ -108,7 +108,7 @@ async fn the_times_of_older_writers_are_read() {
 async fn lists_structures_and_maps_are_json() {
     let (warehouse, imported) = taken_in(golden!("nested")).await;
     let columns: Vec<_> = imported.columns.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(columns, ["id", "tags", "place", "prices"]);
+    assert_eq!(columns, ["id", "tags", "times", "place", "prices"]);
     assert_eq!(column(&warehouse, "id").await, "1 | 2 | 3");
     assert_eq!(column(&warehouse, "tags").await, r#"'["a","b\""]' | '[]' | NULL"#);
     let places =
