@@ -85,11 +85,11 @@ fn a_page_is_what_its_header_says() {
     assert!(column.peek_next_page().unwrap().unwrap().is_dict);
     assert!(matches!(
         column.get_next_page().unwrap(),
-        Some(Page::DictionaryPage { buf, num_values: 1, .. }) if buf == &text[..]
+        Some(Page::DictionaryPage { buf, num_values: 1, .. }) if buf == text[..]
     ));
     assert!(matches!(
         column.get_next_page().unwrap(),
-        Some(Page::DataPage { buf, encoding: Encoding::PLAIN, .. }) if buf == &text[..]
+        Some(Page::DataPage { buf, encoding: Encoding::PLAIN, .. }) if buf == text[..]
     ));
     assert!(column.get_next_page().unwrap().is_none());
 }
