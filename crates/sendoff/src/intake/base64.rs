@@ -4,9 +4,8 @@ use std::fmt;
 
 use base64_simd::{AsOut, STANDARD_NO_PAD};
 use bytes::Bytes;
-use wide::u8x16;
 
-use super::runs::{Instead, SLACK, copy_blocks};
+use super::runs::{Instead, Job, Look, Marks, SLACK, copy_blocks, widest};
 use crate::shelf::Shelf;
 
 /// Decodes base64 (RFC 4648 section 4) that comes in pieces cut anywhere.
@@ -181,14 +180,24 @@ impl Reader {
 
 /// `text` without its newlines.
 fn without_newlines(text: &[u8]) -> Vec<u8> {
+    struct Joining<'a>(&'a [u8], &'a mut [u8]);
+
+    impl Job for Joining<'_> {
+        type Output = (usize, usize);
+        #[inline(always)]
+        fn run(self, look: impl Look) -> (usize, usize) {
+            // A zero is as good as a newline here: neither is base64.
+            let marks = Marks { equal: [b'\n'; 2], up_to: 0 };
+            let over = |mark: &[u8]| {
+                let newline = mark.first() == Some(&b'\n');
+                newline.then_some(Instead { over: 1, byte: 0, written: false })
+            };
+            copy_blocks((self.0, 0), (self.1, 0), |block| look.find(block, marks).0, over)
+        }
+    }
+
     let mut chars = vec![0; text.len() + SLACK];
-    let newline = u8x16::splat(b'\n');
-    let (read, mut written) = copy_blocks(
-        (text, 0),
-        (&mut chars, 0),
-        |bytes| bytes.simd_eq(newline),
-        |_| Some(Instead { over: 1, byte: 0, written: false }),
-    );
+    let (read, mut written) = widest(Joining(text, &mut chars));
     for &char in text[read..].iter().filter(|&&char| char != b'\n') {
         chars[written] = char;
         written += 1;

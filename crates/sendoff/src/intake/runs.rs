@@ -6,7 +6,9 @@
 //! found, which lets the processor look at several at once, and after each mark a whole block is
 //! copied: what was too much is written over.
 
-use wide::u8x16;
+mod look;
+
+pub(super) use look::{Job, Look, Marks, widest};
 
 /// How much is searched and copied at a time.
 pub(super) const BLOCK: usize = 64;
@@ -28,17 +30,16 @@ pub(super) struct Instead {
 /// Copies whole blocks until `instead` knows nothing to do at a mark, or the source has too little
 /// left for a block. Gives the new positions in both.
 ///
-/// `marks` says for each of 16 bytes whether it is a mark: all bits or none. `instead` is given
-/// the mark and what follows it.
+/// `find` says which bytes of a block are marks. `instead` is given the mark and what follows it.
 #[inline(always)]
 pub(super) fn copy_blocks(
     (from, mut read): (&[u8], usize),
     (to, mut written): (&mut [u8], usize),
-    mut marks: impl FnMut(u8x16) -> u8x16,
+    mut find: impl FnMut(&[u8; BLOCK]) -> u64,
     instead: impl Fn(&[u8]) -> Option<Instead>,
 ) -> (usize, usize) {
     while let Some(block) = from.get(read..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-        let mut found = bits(block, &mut marks);
+        let mut found = find(block);
         // How much of the block is done; more than all of it after an escape across its end.
         let mut done = 0;
         loop {
@@ -77,12 +78,12 @@ pub(super) fn copy_lines(
     (from, mut read): (&[u8], usize),
     (to, mut written): (&mut [u8], usize),
     (length, end): (usize, [u8; 2]),
-    mut marks: impl FnMut(u8x16) -> u8x16,
+    mut find: impl FnMut(&[u8; BLOCK]) -> u64,
 ) -> (usize, usize) {
     while let Some(block) = from.get(read..).and_then(<[u8]>::first_chunk::<BLOCK>)
         && let Some(out) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut::<BLOCK>)
     {
-        let found = bits(block, &mut marks);
+        let found = find(block);
         if found.trailing_zeros() as usize != length
             || block.get(length..length + 2) != Some(&end[..])
         {
@@ -92,14 +93,4 @@ pub(super) fn copy_lines(
         (read, written) = (read + length + 2, written + length);
     }
     (read, written)
-}
-
-/// Which bytes of a block are marks, that of the first byte in the lowest bit.
-#[inline(always)]
-fn bits(block: &[u8; BLOCK], marks: &mut impl FnMut(u8x16) -> u8x16) -> u64 {
-    const LANES: usize = 16;
-    let (lanes, _) = block.as_chunks::<LANES>();
-    lanes.iter().enumerate().fold(0, |found, (n, lane)| {
-        found | u64::from(marks(u8x16::new(*lane)).to_bitmask()) << (LANES * n)
-    })
 }

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use memchr::memchr2;
-use wide::u8x16;
 
-use super::super::runs::{Instead, SLACK, copy_blocks, copy_lines};
+use super::super::runs::{
+    BLOCK, Instead, Job, Look, Marks, SLACK, copy_blocks, copy_lines, widest,
+};
 use super::{Malformed, What};
 use crate::shelf::Shelf;
 
@@ -88,7 +89,9 @@ impl Text {
         while !closed {
             if matches!(self.escape, Escape::None) {
                 let plain;
-                (read, written, plain) = copy_plain((raw, read), (&mut text, written), self.joined);
+                let joined = self.joined;
+                (read, written, plain) =
+                    widest(Plain { raw, read, text: &mut text, written, joined });
                 ascii &= plain;
             }
             let Some(&byte) = raw.get(read) else { break };
@@ -182,44 +185,53 @@ impl Text {
 /// How an escaped newline is written.
 const NEWLINE: [u8; 2] = *b"\\n";
 
-/// Copies text and un-escapes what takes two bytes, up to a quote, a control character, another
-/// escape or the end. Gives the new positions, and whether all of it was ASCII for certain.
-fn copy_plain(
-    (raw, read): (&[u8], usize),
-    (text, written): (&mut [u8], usize),
+/// Text that is copied, un-escaping what takes two bytes, up to a quote, a control character,
+/// another escape or the end. Gives the new positions, and whether all of it was ASCII for certain.
+struct Plain<'a> {
+    raw: &'a [u8],
+    read: usize,
+    text: &'a mut [u8],
+    written: usize,
     joined: bool,
-) -> (usize, usize, bool) {
-    let [quote, backslash, last_control] = [b'"', b'\\', SPACE - 1].map(u8x16::splat);
-    // The highest bit of a byte is set only outside of ASCII.
-    let mut all = u8x16::splat(0);
-    let mut marks = |bytes: u8x16| {
-        all |= bytes;
-        bytes.simd_eq(quote) | bytes.simd_eq(backslash) | bytes.min(last_control).simd_eq(bytes)
-    };
-    let (mut read, mut written) = (read, written);
-    if joined {
-        (read, written) = copy_joined((raw, read), (text, written), &mut marks);
+}
+
+impl Job for Plain<'_> {
+    type Output = (usize, usize, bool);
+
+    #[inline(always)]
+    fn run(self, look: impl Look) -> (usize, usize, bool) {
+        let Self { raw, mut read, text, mut written, joined } = self;
+        let marks = Marks { equal: *b"\"\\", up_to: SPACE - 1 };
+        let mut ascii = true;
+        let mut find = |block: &[u8; BLOCK]| {
+            let (found, beyond) = look.find(block, marks);
+            ascii &= !beyond;
+            found
+        };
+        if joined {
+            (read, written) = copy_joined((raw, read), (text, written), &mut find);
+        }
+        let (read, written) = copy_blocks((raw, read), (text, written), &mut find, |mark| {
+            let &[b'\\', letter, ..] = mark else { return None };
+            let written = !(joined && letter == NEWLINE[1]);
+            simple(letter).map(|byte| Instead { over: 2, byte, written })
+        });
+        // What fills no block.
+        let rest = &raw[read..];
+        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..SPACE);
+        let run = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
+        text[written..written + run.len()].copy_from_slice(run);
+        (read + run.len(), written + run.len(), ascii && run.is_ascii())
     }
-    let (read, written) = copy_blocks((raw, read), (text, written), &mut marks, |mark| {
-        let &[b'\\', letter, ..] = mark else { return None };
-        let written = !(joined && letter == NEWLINE[1]);
-        simple(letter).map(|byte| Instead { over: 2, byte, written })
-    });
-    // What fills no block.
-    let rest = &raw[read..];
-    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..SPACE);
-    let run = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
-    text[written..written + run.len()].copy_from_slice(run);
-    let ascii = all.to_bitmask() == 0 && run.is_ascii();
-    (read + run.len(), written + run.len(), ascii)
 }
 
 /// Copies text without its newlines, as long as its lines are as long as the second one of them:
 /// what base64 is wrapped by writes them so. It stops anywhere else.
+#[inline(always)]
 fn copy_joined(
     (raw, read): (&[u8], usize),
     (text, written): (&mut [u8], usize),
-    marks: impl FnMut(u8x16) -> u8x16,
+    find: impl FnMut(&[u8; BLOCK]) -> u64,
 ) -> (usize, usize) {
     // The line that the chunk begins within.
     let first = memchr2(b'"', b'\\', &raw[read..]).unwrap_or(0);
@@ -232,7 +244,7 @@ fn copy_joined(
     }
     text[written..written + first].copy_from_slice(run);
     let at = (begin, written + first);
-    copy_lines((raw, at.0), (text, at.1), (second, NEWLINE), marks)
+    copy_lines((raw, at.0), (text, at.1), (second, NEWLINE), find)
 }
 
 /// What an escape of two bytes stands for, by its letter; 0 for other letters.
