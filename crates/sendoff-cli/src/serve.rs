@@ -3,6 +3,7 @@
 mod chunked;
 mod connection;
 mod direct;
+mod halves;
 mod head;
 mod socket;
 

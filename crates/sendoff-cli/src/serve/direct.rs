@@ -11,15 +11,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, TRANSFER_ENCODING};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::AsyncRead;
-use tokio::net::tcp::OwnedReadHalf;
-use tokio_util::io::poll_read_buf;
 
 use super::chunked::Chunked;
+use super::halves::Reading;
 use super::head::Framing;
 
 /// How much is read at once: at first, and when as much was there every time. What stalled
@@ -46,7 +45,7 @@ struct State {
     /// A body has it.
     out: bool,
     /// Back from a body, with what was read beyond it.
-    back: Option<OwnedReadHalf>,
+    back: Option<Reading>,
     /// The last body was not read to its end: what comes next is no request.
     lost: bool,
     socket: Option<Waker>,
@@ -55,7 +54,7 @@ struct State {
 }
 
 struct Offer {
-    half: OwnedReadHalf,
+    half: Reading,
     begun: BytesMut,
     framing: Framing,
 }
@@ -73,7 +72,7 @@ impl Loan {
     }
 
     /// Gives the half away to the body of the last head; `begun` was read behind that.
-    pub(super) fn offer(&self, half: OwnedReadHalf, begun: BytesMut, framing: Framing) {
+    pub(super) fn offer(&self, half: Reading, begun: BytesMut, framing: Framing) {
         self.state().offered = Some(Offer { half, begun, framing });
     }
 
@@ -110,7 +109,7 @@ impl Loan {
     }
 
     /// The half, once the body has ended.
-    pub(super) fn poll_back(&self, cx: &Context<'_>) -> Poll<OwnedReadHalf> {
+    pub(super) fn poll_back(&self, cx: &Context<'_>) -> Poll<Reading> {
         let mut state = self.state();
         if !state.lost
             && let Some(half) = state.back.take()
@@ -122,7 +121,7 @@ impl Loan {
     }
 
     /// The half, wherever it is but in a body, to read what nobody looks at any more.
-    pub(super) fn take_back(&self) -> Option<OwnedReadHalf> {
+    pub(super) fn take_back(&self) -> Option<Reading> {
         let mut state = self.state();
         let offered = state.offered.take().map(|offer| offer.half);
         offered.or_else(|| state.back.take())
@@ -144,7 +143,7 @@ enum Rest {
 pub(super) struct Direct {
     loan: Loan,
     /// None once the body has ended.
-    half: Option<OwnedReadHalf>,
+    half: Option<Reading>,
     /// Read, not handed on.
     buffer: BytesMut,
     rest: Rest,
@@ -176,7 +175,7 @@ impl Direct {
             let state = self.loan.state();
             if !state.answered {
                 // It fits: nothing else was written. If not, the caller gets tired of waiting.
-                let _ = half.as_ref().try_write(CONTINUE);
+                let _ = half.try_write(CONTINUE);
             }
         }
         let most = match self.rest {
@@ -184,8 +183,10 @@ impl Direct {
             Rest::Length(left) => usize::try_from(left).unwrap_or(usize::MAX).min(self.size),
             Rest::Chunked(_) => self.size,
         };
-        self.buffer.reserve(most);
-        let read = ready!(poll_read_buf(Pin::new(half), cx, &mut (&mut self.buffer).limit(most)))?;
+        let bytes = ready!(half.poll_bytes(cx, most))?;
+        let read = bytes.len();
+        // Nobody else has them: they are not copied.
+        self.buffer = Bytes::from(bytes).into();
         if read == 0 {
             let fault = "the connection ended before the body did";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, fault)));
@@ -262,7 +263,7 @@ impl Body for Direct {
 }
 
 /// Reads what is there into nowhere. Says whether the caller has ended his side.
-pub(super) fn poll_discard(half: &mut OwnedReadHalf, cx: &mut Context<'_>) -> Poll<bool> {
+pub(super) fn poll_discard(half: &mut Reading, cx: &mut Context<'_>) -> Poll<bool> {
     let mut bytes = [0; 4 * 1024];
     let mut buffer = tokio::io::ReadBuf::new(&mut bytes);
     let read = ready!(Pin::new(half).poll_read(cx, &mut buffer));

@@ -12,10 +12,10 @@ use bytes::BytesMut;
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::direct::{Loan, SMALL, poll_discard};
+use super::halves::{Reading, Writing, halves, part};
 use super::head::{self, Framing};
 
 /// How long a kept connection may wait for its next request: longer than nginx and AWS keep theirs
@@ -92,8 +92,8 @@ enum Expect {
 
 pub(super) struct Socket {
     /// None while a body has it.
-    reading: Option<OwnedReadHalf>,
-    writing: OwnedWriteHalf,
+    reading: Option<Reading>,
+    writing: Writing,
     loan: Loan,
     limits: HeadLimits,
     in_flight: InFlight,
@@ -118,7 +118,7 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(tcp: TcpStream, limits: HeadLimits, in_flight: InFlight, loan: Loan) -> Self {
-        let (reading, writing) = tcp.into_split();
+        let (reading, writing) = halves(tcp);
         Self {
             reading: Some(reading),
             writing,
@@ -176,7 +176,14 @@ impl Socket {
     /// Gives the reading half to the body of the request whose head is held. hyper learns of no
     /// body.
     fn lend(&mut self, framing: Framing) -> Expect {
-        let Some(half) = self.reading.take() else { return Expect::Nothing };
+        let Some(reading) = self.reading.take() else { return Expect::Nothing };
+        let half = match part(reading, &mut self.writing) {
+            Ok(half) => half,
+            Err(fault) => {
+                tracing::warn!(%fault, "a connection was lost: its body cannot be read");
+                return Expect::Nothing;
+            }
+        };
         let mut begun = self.held.split_off(self.ready);
         if let Framing::Length(length) = framing
             && begun.len() as u64 > length
