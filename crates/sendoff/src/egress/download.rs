@@ -8,6 +8,7 @@ use super::Egress;
 use super::attempt::Attempt;
 use super::body::Body;
 use super::guard::Target;
+use super::here::Driver;
 use super::peer::Peer;
 use super::reply::{Reading, Reply};
 use crate::{ByteStream, Error, Result, Stop};
@@ -34,12 +35,15 @@ impl Egress {
         let idle = self.inner.idle_timeout;
         // Looker runs the query only now, and answers when its first rows are there.
         let wait = wait.max(idle);
-        let client = &self.inner.client;
+        // Such a URL is asked once: its connection has no second use.
+        let mut driver = Driver::default();
+        let client = &super::builder(driver.here())
+            .pool_max_idle_per_host(0)
+            .build(self.inner.connector.clone());
         let attempt =
             Attempt { egress: &self.inner, client, peer: &peer, stop, until: None, idle: wait };
-        let answer = Box::pin(attempt.run(&Method::GET, &target, HeaderMap::new(), Body::Empty))
-            .await
-            .map_err(|failure| failure.error)?;
+        let get = attempt.run(&Method::GET, &target, HeaderMap::new(), Body::Empty);
+        let answer = Box::pin(driver.drive(get)).await.map_err(|failure| failure.error)?;
         let (status, headers) = (answer.response.status(), answer.response.headers());
         let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|e| e != "identity");
         let reading = Reading {
@@ -52,13 +56,14 @@ impl Egress {
             upload: answer.upload,
         };
         if status != StatusCode::OK {
-            return Err(Reply::new(answer.response, reading).refusal().await);
+            let refusal = Reply::new(answer.response, reading);
+            return Err(driver.drive(refusal.refusal()).await);
         }
         if encoded {
             return Err(Error::looker(
                 "Looker's download came compressed although none was asked for.",
             ));
         }
-        Ok(reading.stream(answer.response.into_body(), status))
+        Ok(driver.stream(reading.stream(answer.response.into_body(), status)))
     }
 }

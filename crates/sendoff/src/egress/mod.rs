@@ -14,6 +14,7 @@ mod connector;
 mod dial;
 mod download;
 mod guard;
+mod here;
 mod origins;
 mod pace;
 mod peer;
@@ -31,12 +32,13 @@ mod guard_tests;
 mod tests;
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
 use sha2::Sha256;
@@ -124,6 +126,8 @@ struct Inner {
     client: Client<Connector, body::Outgoing>,
     /// For addresses of the operator's own.
     operators: Client<Connector, body::Outgoing>,
+    /// For connections that are used once.
+    connector: Connector,
     dialer: Arc<Dialer>,
     /// For protocols other than HTTP: it offers none to the other side.
     tls: TlsConnector,
@@ -141,6 +145,28 @@ impl std::fmt::Debug for Egress {
             .field("origins", &self.inner.dialer.origins)
             .finish_non_exhaustive()
     }
+}
+
+/// How hyper is to speak to anyone.
+fn builder<E>(executor: E) -> legacy::Builder
+where
+    E: hyper::rt::Executor<Pin<Box<dyn Future<Output = ()> + Send>>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    let mut builder = Client::builder(executor);
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(KEEP_IDLE_CONNECTION)
+        .http1_max_buf_size(HEADERS_AT_MOST)
+        .http2_max_header_list_size(HEADERS_AT_MOST as u32)
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .http2_keep_alive_timeout(Duration::from_secs(20));
+    builder
 }
 
 impl Egress {
@@ -166,26 +192,17 @@ impl Egress {
         let http = tls::config(config.extra_ca_pem.as_deref())?;
         let mut other = (*http).clone();
         other.alpn_protocols.clear();
-        let client = |operators| {
-            Client::builder(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(KEEP_IDLE_CONNECTION)
-                .http1_max_buf_size(HEADERS_AT_MOST)
-                .http2_max_header_list_size(HEADERS_AT_MOST as u32)
-                .http2_adaptive_window(true)
-                .http2_keep_alive_interval(Duration::from_secs(20))
-                .http2_keep_alive_timeout(Duration::from_secs(20))
-                .build(Connector {
-                    dialer: Arc::clone(&dialer),
-                    tls: Arc::clone(&http).into(),
-                    operators,
-                })
+        let connector = |operators| Connector {
+            dialer: Arc::clone(&dialer),
+            tls: Arc::clone(&http).into(),
+            operators,
         };
+        let client = |operators| builder(TokioExecutor::new()).build(connector(operators));
         Ok(Self {
             inner: Arc::new(Inner {
                 operators: client(true),
                 client: client(false),
+                connector: connector(false),
                 dialer,
                 tls: Arc::new(other).into(),
                 budgets: Budgets::default(),
