@@ -60,7 +60,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
     let mut actions: Vec<Box<dyn AnyAction>> = vec![
         Box::new(airtable::Airtable),
         Box::new(amazon_s3::AmazonS3::new(config.aws.clone())),
-        Box::new(aws_ec2_stop_instance::StopInstance),
+        Box::new(aws_ec2_stop_instance::StopInstance::new(config.aws.clone())),
         Box::new(azure_storage::AzureStorage),
         Box::new(digitalocean_droplet::Droplet),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
@@ -136,6 +136,13 @@ pub fn fakes() -> Vec<MakeFake> {
         webhook::fake,
         zapier::fake,
     ]
+}
+
+/// The destinations whose forms can be answered so that each row becomes something by itself, with
+/// stand-ins that give those answers and count rows.
+#[cfg(feature = "fakes")]
+pub fn fakes_of_rows() -> Vec<MakeFake> {
+    vec![jira_create_issue::of_rows, sendgrid::of_rows, smtp_email::of_rows]
 }
 
 /// What a destination does otherwise than the reference hub, where that is a known fault of the

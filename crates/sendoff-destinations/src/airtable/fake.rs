@@ -151,8 +151,8 @@ impl Fake for FakeAirtable {
     }
 
     fn takes_rows(&self) -> Option<TakesRows<'_>> {
-        // Four requests and a half a second.
-        Some(TakesRows { shape: SHAPE, ledger: &self.ledger, at_most: 80 })
+        // No base holds more records: https://support.airtable.com/docs/airtable-plans
+        Some(TakesRows::new(SHAPE, &self.ledger).at_most(500).in_bulk(500_000))
     }
 
     fn objects(&self) -> BoxFuture<'_, Vec<Object>> {

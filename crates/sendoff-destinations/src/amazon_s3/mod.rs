@@ -3,7 +3,7 @@
 use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
-use crate::shared::aws::{self, AwsEnvironment, Keys, OwnKeys, Role};
+use crate::shared::aws::{self, AwsEnvironment, Further, Given, OwnKeys};
 use crate::shared::file_options::FileOptions;
 use crate::shared::object_store;
 use crate::shared::s3::{self, Endpoint, Order, S3, Vendor};
@@ -26,14 +26,9 @@ impl AmazonS3 {
 const AMAZON: Vendor = Vendor {
     name: "Amazon S3",
     bucket: "bucket",
-    domain: |region| format!("s3.{region}.{}", suffix(region)),
+    domain: |region| format!("s3.{region}.{}", aws::domain(region)),
     conditional: true,
 };
-
-/// China has a domain of its own.
-fn suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
-}
 
 #[derive(Fields)]
 #[allow(rustdoc::bare_urls, reason = "the reference's text, which Looker shows as it is")]
@@ -47,15 +42,8 @@ pub(crate) struct Settings {
     /// S3 Region e.g. us-east-1, us-west-1, ap-south-1 from
     /// http://docs.aws.amazon.com/general/latest/gr/rande.html#s3_region.
     region: String,
-    /// Only for temporary keys: the token that belongs to them.
-    session_token: Option<Secret>,
-    /// A role to take on with the keys (STS AssumeRole), such as
-    /// arn:aws:iam::123456789012:role/looker. Leave empty to use the keys themselves.
-    #[field(label = "Role ARN")]
-    role_arn: Option<String>,
-    /// The external id that the role asks for, if it does.
-    #[field(label = "External ID")]
-    external_id: Option<String>,
+    #[field(flatten)]
+    further: Further,
     /// Another server that speaks S3, such as https://minio.example.com:9000. Leave empty for
     /// Amazon.
     endpoint: Option<String>,
@@ -195,41 +183,20 @@ impl AmazonS3 {
         let settings = &cx.settings;
         let region = aws::region(&settings.region)?;
         let endpoint = Endpoint::parse(settings.endpoint.as_deref(), settings.force_path_style)?;
-        let sts = format!("sts.{region}.{}", suffix(&region));
-        let keys = self.keys(cx, &endpoint, &sts).await?;
-        let keys = match &settings.role_arn {
-            None => keys,
-            Some(arn) => {
-                // Other servers offer roles at the same address, as MinIO does.
-                let at = match &endpoint {
-                    Endpoint::Vendor => ("https", sts.as_str()),
-                    Endpoint::Other { scheme, host, .. } => (scheme.as_str(), host.as_str()),
-                };
-                let external_id = settings.external_id.as_deref();
-                let role = Role { arn, external_id, endpoint: at };
-                aws::assume(cx.http(), &keys, &region, role).await?
-            }
+        let sts = format!("sts.{region}.{}", aws::domain(&region));
+        let (own, sts) = match &endpoint {
+            Endpoint::Vendor => (self.own_keys.as_ref(), ("https", sts.as_str())),
+            // Other servers offer roles at the same address, as MinIO does. The hub's keys sign
+            // nothing for a server that an admin named.
+            Endpoint::Other { scheme, host, .. } => (None, (scheme.as_str(), host.as_str())),
         };
+        let given = Given {
+            vendor: AMAZON.name,
+            id: settings.access_key_id.as_ref(),
+            secret: settings.secret_access_key.as_ref(),
+            further: &settings.further,
+        };
+        let keys = given.keys(cx.http(), own, &region, sts).await?;
         Ok(S3::new(cx, &AMAZON, keys, region, endpoint))
-    }
-
-    async fn keys(&self, cx: &Context<Settings>, endpoint: &Endpoint, sts: &str) -> Result<Keys> {
-        let settings = &cx.settings;
-        let missing = |field, what| {
-            Err(Error::settings(format!("The {what} of Amazon S3 is missing.")).field(field))
-        };
-        match (&settings.access_key_id, &settings.secret_access_key, &self.own_keys) {
-            (Some(id), Some(secret), _) => Ok(Keys {
-                id: id.clone(),
-                secret: secret.clone(),
-                token: settings.session_token.clone(),
-            }),
-            // The hub's keys sign nothing for a server that an admin named.
-            (None, None, Some(own)) if matches!(endpoint, Endpoint::Vendor) => {
-                own.get(cx.http(), sts).await
-            }
-            (None, ..) => missing("access_key_id", "access key"),
-            (_, None, _) => missing("secret_access_key", "secret key"),
-        }
     }
 }

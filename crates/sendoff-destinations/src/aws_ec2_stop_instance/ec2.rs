@@ -11,8 +11,8 @@ use sendoff::{Arrival, Http};
 use sha2::{Digest, Sha256};
 
 use super::instance::is_id;
-use super::{Operation, Settings, VENDOR};
-use crate::shared::aws::{self, Keys, Role};
+use super::{Operation, VENDOR};
+use crate::shared::aws::{self, Keys};
 use crate::shared::targets::Outcomes;
 use crate::shared::xml;
 
@@ -39,25 +39,9 @@ struct Refusal {
 }
 
 impl<'a> Ec2<'a> {
-    pub(super) async fn new(cx: &'a Context<Settings>, region: &str) -> Result<Self> {
-        let settings = &cx.settings;
-        let keys = Keys {
-            id: settings.access_key_id.clone(),
-            secret: settings.secret_access_key.clone(),
-            token: settings.session_token.clone(),
-        };
-        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let keys = match settings.role_arn.as_deref() {
-            None => keys,
-            Some(arn) => {
-                let sts = format!("sts.{region}.{suffix}");
-                let external_id = settings.external_id.as_deref();
-                let role = Role { arn, external_id, endpoint: ("https", &sts) };
-                aws::assume(cx.http(), &keys, region, role).await?
-            }
-        };
-        let host = format!("ec2.{region}.{suffix}");
-        Ok(Self { http: cx.http(), keys, region: region.to_owned(), host })
+    pub(super) fn new(http: &'a Http, keys: Keys, region: &str) -> Self {
+        let host = format!("ec2.{region}.{}", aws::domain(region));
+        Self { http, keys, region: region.to_owned(), host }
     }
 
     /// Changes the instances and notes what came of each.

@@ -19,7 +19,7 @@ use crate::shared::xml;
 
 /// The action and its vendor.
 pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
-    (Box::new(StopInstance), Arc::new(FakeEc2::default()))
+    (Box::new(StopInstance::new(None)), Arc::new(FakeEc2::default()))
 }
 
 const ID: &str = "AKIACANARYOFEC2KEYS0";
@@ -174,8 +174,10 @@ impl Fake for FakeEc2 {
     }
 
     fn takes_rows(&self) -> Option<TakesRows<'_>> {
-        // Every id is known before the first is stopped, so nobody sends many.
-        Some(TakesRows { shape: SHAPE, ledger: &self.ledger, at_most: 400 })
+        // Every id is kept before the first machine is stopped. An account has a thousand, or some
+        // thousands: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html
+        let takes = TakesRows::new(SHAPE, &self.ledger).at_most(400).in_bulk(20_000);
+        Some(takes.after_all_are_read())
     }
 
     fn objects(&self) -> BoxFuture<'_, Vec<Object>> {

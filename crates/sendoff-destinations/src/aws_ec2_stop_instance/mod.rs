@@ -11,35 +11,37 @@ use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable, Row};
 
 use crate::Difference;
-use crate::shared::aws;
+use crate::shared::aws::{self, AwsEnvironment, Further, Given, OwnKeys};
 use crate::shared::targets::{self, Wanted};
 use ec2::{Ec2, How};
 use instance::Instance;
 
 /// The action; see its spec.
-pub(crate) struct StopInstance;
+pub(crate) struct StopInstance {
+    /// Keys of the hub's own, where the operator lets Looker's admin go without.
+    own_keys: Option<OwnKeys>,
+}
+
+impl StopInstance {
+    pub(crate) fn new(environment: Option<AwsEnvironment>) -> Self {
+        Self { own_keys: environment.map(OwnKeys::new) }
+    }
+}
 
 #[derive(Fields)]
 #[allow(rustdoc::bare_urls, reason = "the reference's text, which Looker shows as it is")]
 pub(crate) struct Settings {
     /// Your access key for EC2.
     #[field(label = "Access Key")]
-    access_key_id: Secret,
+    access_key_id: Option<Secret>,
     /// Your secret key for EC2.
     #[field(label = "Secret Key")]
-    secret_access_key: Secret,
+    secret_access_key: Option<Secret>,
     /// EC2 Region e.g. us-east-1, us-west-1, ap-south-1 from
     /// http://docs.aws.amazon.com/general/latest/gr/rande.html#s3_region.
     region: String,
-    /// Only for temporary keys: the token that belongs to them.
-    session_token: Option<Secret>,
-    /// A role to take on with the keys (STS AssumeRole), such as
-    /// arn:aws:iam::123456789012:role/looker. Leave empty to use the keys themselves.
-    #[field(label = "Role ARN")]
-    role_arn: Option<String>,
-    /// The external id that the role asks for, if it does.
-    #[field(label = "External ID")]
-    external_id: Option<String>,
+    #[field(flatten)]
+    further: Further,
     /// Lets users also start and reboot instances with this action.
     allow_start_and_reboot: bool,
 }
@@ -112,18 +114,35 @@ impl Action for StopInstance {
             regions.entry(&instance.region).or_default().push(instance);
         }
         for (region, instances) in regions {
-            for chunk in instances.chunks(CHUNK) {
-                let ids = chunk.iter().map(|instance| instance.id.as_str()).collect();
-                let done = async {
-                    let ec2 = Ec2::new(cx, region).await?;
-                    ec2.change(how, ids, &mut outcomes).await
-                };
-                if let Err(fault) = done.await {
-                    return Err(outcomes.interrupted(VENDOR, fault));
+            let done = async {
+                let ec2 = self.ec2(cx, region).await?;
+                for chunk in instances.chunks(CHUNK) {
+                    let ids = chunk.iter().map(|instance| instance.id.as_str()).collect();
+                    ec2.change(how, ids, &mut outcomes).await?;
                 }
+                Ok(())
+            };
+            if let Err(fault) = done.await {
+                return Err(outcomes.interrupted(VENDOR, fault));
             }
         }
         outcomes.conclude(VENDOR, cx.kind() == Some(CellAction))
+    }
+}
+
+impl StopInstance {
+    /// EC2 in one region.
+    async fn ec2<'a>(&self, cx: &'a Context<Settings>, region: &str) -> Result<Ec2<'a>> {
+        let settings = &cx.settings;
+        let given = Given {
+            vendor: VENDOR,
+            id: settings.access_key_id.as_ref(),
+            secret: settings.secret_access_key.as_ref(),
+            further: &settings.further,
+        };
+        let sts = format!("sts.{region}.{}", aws::domain(region));
+        let keys = given.keys(cx.http(), self.own_keys.as_ref(), region, ("https", &sts)).await?;
+        Ok(Ec2::new(cx.http(), keys, region))
     }
 }
 

@@ -4,13 +4,10 @@
 mod fake;
 mod power;
 
-use std::time::Duration;
-
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sendoff::prelude::*;
-use sendoff::{Commit, Repeatable, Row};
-use tokio::time::{MissedTickBehavior, interval};
+use sendoff::{Commit, Rate, Repeatable, Row};
 
 use crate::Difference;
 use crate::shared::targets::{self, Wanted};
@@ -61,9 +58,10 @@ const VENDOR: &str = "DigitalOcean";
 /// Requests for droplets at a time.
 const PARALLEL: usize = 4;
 
-/// The vendor takes 250 requests a minute and 5,000 an hour
-/// (<https://docs.digitalocean.com/reference/api/intro/rate-limit/>); a droplet takes two.
-const PACE: Duration = Duration::from_millis(500);
+/// The vendor takes 250 requests a minute, and 5,000 an hour
+/// (<https://docs.digitalocean.com/reference/api/intro/rate-limit/>): whoever changes thousands of
+/// droplets is told by 429 to wait for the next hour.
+const RATE: Rate = Rate::Requests(4.0);
 
 impl Action for Droplet {
     type Settings = Settings;
@@ -89,17 +87,12 @@ impl Action for Droplet {
         let targets = targets::read(cx, data, wanted).await?;
         let mut outcomes = targets.outcomes;
         let power = &Power::new(cx, &form);
-        let mut pace = interval(PACE);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut ids, mut running) = (targets.ids.into_iter(), FuturesUnordered::new());
         let mut fault = None;
         loop {
             while fault.is_none() && running.len() < PARALLEL {
                 let Some(id) = ids.next() else { break };
-                match cx.stop().unless_stopped(pace.tick()).await {
-                    Ok(_) => running.push(async move { (id, power.change(id).await) }),
-                    Err(stopped) => fault = Some(stopped),
-                }
+                running.push(async move { (id, power.change(id).await) });
             }
             match running.next().await {
                 None => break,

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sendoff::prelude::*;
-use sendoff::{Arrival, Call, Http, Reply, Secret, Stop};
+use sendoff::{Arrival, Call, Http, Reply, Secret, Stop, Turns};
 use serde::Deserialize;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Form, Operation, Settings};
+use super::{Form, Operation, RATE, Settings};
+use crate::shared::aws::hex;
 
 /// Between two looks at an action that is waited for.
 const LOOK: Duration = Duration::from_secs(3);
@@ -30,7 +32,7 @@ pub(super) enum Fate {
 
 /// Changes the power of droplets for one delivery.
 pub(super) struct Power<'a> {
-    http: &'a Http,
+    turns: Turns,
     stop: &'a Stop,
     key: &'a Secret,
     operation: Operation,
@@ -69,10 +71,12 @@ struct Action {
 
 impl<'a> Power<'a> {
     pub(super) fn new(cx: &'a Context<Settings>, form: &Form) -> Self {
+        let key = &cx.settings.digitalocean_api_key;
+        let account = format!("digitalocean {}", hex(&Sha256::digest(key.expose())));
         Self {
-            http: cx.http(),
+            turns: cx.http().turns(RATE, &account),
             stop: cx.stop(),
-            key: &cx.settings.digitalocean_api_key,
+            key,
             operation: form.operation,
             wait: form.wait,
         }
@@ -122,7 +126,7 @@ impl<'a> Power<'a> {
 
     /// The droplet's state, or what speaks against it; nothing if the key may not look.
     async fn status(&self, id: u64) -> Result<Option<Result<String, Fate>>> {
-        let reply = self.call(self.http.get(droplet(id))).send().await?;
+        let reply = self.ask(|http| http.get(droplet(id))).await?.send().await?;
         match reply.status().as_u16() {
             403 => Ok(None),
             404 => Ok(Some(Err(missing(reply).await))),
@@ -157,7 +161,7 @@ impl<'a> Power<'a> {
     }
 
     async fn post(&self, id: u64, kind: &str) -> Result<Result<u64, Fate>> {
-        let call = self.call(self.http.post(format!("{}/actions", droplet(id))));
+        let call = self.ask(|http| http.post(format!("{}/actions", droplet(id)))).await?;
         let reply = call.json(&json!({"type": kind})).send().await?;
         match reply.status().as_u16() {
             404 => Ok(Err(missing(reply).await)),
@@ -175,8 +179,8 @@ impl<'a> Power<'a> {
     /// key may not look. The clocks may differ by a little; an action of somebody else's at the
     /// same moment comes to the same.
     async fn since(&self, id: u64, kind: &str, then: Timestamp) -> Result<Option<Option<u64>>> {
-        let call = self.http.get(format!("{}/actions", droplet(id))).query([("per_page", "20")]);
-        let reply = self.call(call).send().await?;
+        let call = self.ask(|http| http.get(format!("{}/actions", droplet(id)))).await?;
+        let reply = call.query([("per_page", "20")]).send().await?;
         if matches!(reply.status().as_u16(), 403 | 404) {
             return Ok(None);
         }
@@ -195,7 +199,7 @@ impl<'a> Power<'a> {
         let end = Instant::now() + patience;
         while Instant::now() < end {
             let url = format!("https://api.digitalocean.com/v2/actions/{action}");
-            let reply = self.call(self.http.get(url)).send().await?.success().await?;
+            let reply = self.ask(|http| http.get(url)).await?.send().await?.success().await?;
             match reply.json::<Begun>().await?.action.status.as_str() {
                 "completed" => return Ok(Some(true)),
                 "errored" => return Ok(Some(false)),
@@ -205,8 +209,9 @@ impl<'a> Power<'a> {
         Ok(None)
     }
 
-    fn call(&self, call: Call) -> Call {
-        call.bearer(self.key)
+    /// A call, once it is its turn.
+    async fn ask(&self, call: impl FnOnce(&Http) -> Call) -> Result<Call> {
+        Ok(call(&self.turns.next().await?).bearer(self.key))
     }
 }
 

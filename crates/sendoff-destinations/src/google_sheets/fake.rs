@@ -333,7 +333,7 @@ impl Fake for FakeSheets {
 
     fn takes_rows(&self) -> Option<TakesRows<'_>> {
         // The stand-in keeps them all in memory.
-        Some(TakesRows { shape: SHAPE, ledger: &self.ledger, at_most: 80_000 })
+        Some(TakesRows::new(SHAPE, &self.ledger).at_most(80_000).in_bulk(80_000))
     }
 
     /// Tabs that hold anything but what they held at first.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use sendoff::testing::{Fake, Object};
+use sendoff::testing::{Fake, Object, RowLedger, RowShape, TakesRows};
 use sendoff::{AnyAction, ByteStream, Values};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
@@ -31,11 +31,23 @@ pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
     (Box::new(Jira), Arc::new(Cloud::default()))
 }
 
+/// The same where each row becomes an issue.
+pub(crate) fn of_rows() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
+    (Box::new(Jira), Arc::new(Cloud { rows: Some(RowLedger::default()), ..Cloud::default() }))
+}
+
 #[derive(Default)]
 struct Cloud {
     created: AtomicU64,
     attached: Mutex<Vec<Object>>,
+    rows: Option<RowLedger>,
 }
+
+const SHAPE: RowShape = RowShape {
+    fields: r#"{"dimensions":[{"name":"orders.id","label":"Orders ID","type":"string","tags":[]}],"measures":[]}"#,
+    before: r#"{"orders.id":{"value":"R"#,
+    after: r#""}}"#,
+};
 
 impl Fake for Cloud {
     fn origins(&self) -> Vec<String> {
@@ -47,14 +59,22 @@ impl Fake for Cloud {
     }
 
     fn answers(&self) -> Values {
+        let by_row = self.rows.is_some();
+        let summary = if by_row { "Order {orders.id}" } else { "Orders of {date}" };
+        let rows = by_row.then_some(("mode", "rows"));
         [
             ("project", "10001"),
-            ("summary", "Orders of {date}"),
+            ("summary", summary),
             ("description", "Look at {code}this{code}.\n\nThank you"),
             ("issueType", "10100"),
         ]
         .into_iter()
+        .chain(rows)
         .collect()
+    }
+
+    fn takes_rows(&self) -> Option<TakesRows<'_>> {
+        Some(TakesRows::new(SHAPE, self.rows.as_ref()?).at_most(2_000))
     }
 
     fn handle(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Bytes>> {
@@ -73,6 +93,7 @@ impl Fake for Cloud {
                     answer(200, &meta(path))
                 }
                 (&Method::POST, "/issue") => self.create(body).await,
+                (&Method::POST, "/issue/bulk") => self.create_all(body).await,
                 (&Method::POST, path) if path.ends_with("/attachments") => {
                     let named = path.starts_with("/issue/OPS-");
                     let token = header("x-atlassian-token") == Some("no-check");
@@ -109,7 +130,7 @@ impl Fake for Cloud {
     }
 
     fn commits(&self, method: &Method, path: &str) -> bool {
-        *method == Method::POST && path.ends_with("/attachments")
+        *method == Method::POST && (path.ends_with("/attachments") || path.ends_with("/bulk"))
     }
 
     fn false_successes(&self) -> Vec<(&'static str, String)> {
@@ -121,47 +142,58 @@ impl Fake for Cloud {
 }
 
 impl Cloud {
-    async fn create(&self, mut body: ByteStream) -> Response<Bytes> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = body.next().await {
-            match chunk {
-                Ok(chunk) if bytes.len() < 1 << 20 => bytes.extend_from_slice(&chunk),
-                _ => return answer(400, &json!({ "errorMessages": ["Unreadable"] })),
+    async fn create(&self, body: ByteStream) -> Response<Bytes> {
+        let fields = match read(body).await {
+            Some(mut json) => json["fields"].take(),
+            None => return answer(400, &json!({ "errorMessages": ["Unreadable"] })),
+        };
+        match wrong(&fields) {
+            Some((field, why)) => {
+                answer(400, &json!({ "errorMessages": [], "errors": { field: why } }))
+            }
+            None => answer(201, &self.created()),
+        }
+    }
+
+    /// As the page above says of bulk: those that are right are created, the others named by their
+    /// place; 400 if none is right.
+    async fn create_all(&self, body: ByteStream) -> Response<Bytes> {
+        let json = read(body).await.unwrap_or_default();
+        let updates = json["issueUpdates"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if updates.is_empty() || updates.len() > 50 {
+            return answer(400, &json!({ "errorMessages": ["1 to 50 issues can be created."] }));
+        }
+        if let Some(ledger) = &self.rows {
+            ledger.batch(updates.len());
+        }
+        let (mut issues, mut errors) = (Vec::new(), Vec::new());
+        for (at, update) in updates.iter().enumerate() {
+            if let Some((field, why)) = wrong(&update["fields"]) {
+                let said = json!({ "errorMessages": [], "errors": { field: why } });
+                errors.push(json!({
+                    "status": 400, "elementErrors": said, "failedElementNumber": at,
+                }));
+                continue;
+            }
+            issues.push(self.created());
+            let summary = update["fields"]["summary"].as_str().unwrap_or_default();
+            let row = summary.strip_prefix("Order R").and_then(|row| row.parse().ok());
+            match (&self.rows, row) {
+                (Some(ledger), Some(row)) => ledger.take(row),
+                (Some(ledger), None) => ledger.stranger(),
+                (None, _) => {}
             }
         }
-        let fields = match serde_json::from_slice::<Json>(&bytes) {
-            Ok(mut json) => json["fields"].take(),
-            Err(_) => return answer(400, &json!({ "errorMessages": ["Unreadable"] })),
-        };
-        let wrong = match () {
-            () if fields["project"]["id"] != "10001" => {
-                Some(("project", "valid project is required"))
-            }
-            () if fields["issuetype"]["id"] != "10100" => {
-                Some(("issuetype", "The issue type selected is invalid."))
-            }
-            () if fields["summary"].as_str().is_none_or(|text| {
-                text.trim().is_empty() || text.contains('\n') || text.chars().count() > 255
-            }) =>
-            {
-                Some(("summary", "You must specify a summary of the issue."))
-            }
-            () if !is_document(&fields["description"]) => {
-                Some(("description", "Operation value must be an Atlassian Document."))
-            }
-            () => None,
-        };
-        if let Some((field, why)) = wrong {
-            return answer(400, &json!({ "errorMessages": [], "errors": { field: why } }));
-        }
+        let status = if issues.is_empty() { 400 } else { 201 };
+        answer(status, &json!({ "issues": issues, "errors": errors }))
+    }
+
+    fn created(&self) -> Json {
         let number = self.created.fetch_add(1, Ordering::Relaxed) + 1;
-        answer(
-            201,
-            &json!({
-                "id": (20_000 + number).to_string(), "key": format!("OPS-{number}"),
-                "self": format!("{HOST}/rest/api/3/issue/{}", 20_000 + number),
-            }),
-        )
+        json!({
+            "id": (20_000 + number).to_string(), "key": format!("OPS-{number}"),
+            "self": format!("{HOST}/rest/api/3/issue/{}", 20_000 + number),
+        })
     }
 
     /// Reads a form whose one part is the file.
@@ -196,6 +228,37 @@ impl Cloud {
         let object = Object { name: "file".into(), bytes, sha256: hex(&digest.finalize()) };
         self.attached.lock().unwrap_or_else(PoisonError::into_inner).push(object);
         answer(200, &json!([{ "id": "30001", "filename": "orders.csv", "size": bytes }]))
+    }
+}
+
+async fn read(mut body: ByteStream) -> Option<Json> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        match chunk {
+            Ok(chunk) if bytes.len() < 4 << 20 => bytes.extend_from_slice(&chunk),
+            _ => return None,
+        }
+    }
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// The field of an issue that Jira would refuse, and its words.
+fn wrong(fields: &Json) -> Option<(&'static str, &'static str)> {
+    match () {
+        () if fields["project"]["id"] != "10001" => Some(("project", "valid project is required")),
+        () if fields["issuetype"]["id"] != "10100" => {
+            Some(("issuetype", "The issue type selected is invalid."))
+        }
+        () if fields["summary"].as_str().is_none_or(|text| {
+            text.trim().is_empty() || text.contains('\n') || text.chars().count() > 255
+        }) =>
+        {
+            Some(("summary", "You must specify a summary of the issue."))
+        }
+        () if !is_document(&fields["description"]) => {
+            Some(("description", "Operation value must be an Atlassian Document."))
+        }
+        () => None,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::shared::wording::{Wanted, Wording, counts};
 use site::{LoginWith, Site};
 
 #[cfg(feature = "fakes")]
-pub(crate) use fake::fake;
+pub(crate) use fake::{fake, of_rows};
 
 /// Creates issues.
 pub(crate) struct Jira;

@@ -54,11 +54,14 @@ async fn create(site: &Site<'_>, batch: Batch) -> Result<Reply> {
     let call = site.post_through(batch.http(), "/issue/bulk").body(batch.body());
     let reply = call.header("Content-Type", "application/json").send().await?;
     // 400: every issue was refused, and the answer says why for each.
-    let reply = match reply.status().as_u16() {
-        400 => reply,
-        _ => reply.success().await?,
-    };
     let refused_all = reply.status().as_u16() == 400;
+    let reply = match refused_all {
+        true => reply,
+        false => match reply.success().await {
+            Ok(reply) => reply,
+            Err(fault) => return Reply::refusal(fault),
+        },
+    };
     let said: Json = reply.json().await?;
     let mut answer = Reply::accepted();
     let mut refused = 0;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response};
-use sendoff::testing::{Fake, Object};
+use sendoff::testing::{Fake, Object, RowLedger, RowShape, TakesRows};
 use sendoff::{AnyAction, ByteStream, Values};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -32,10 +32,23 @@ pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
     (Box::new(SendGrid), Arc::new(MailSend::default()))
 }
 
+/// The same where each row becomes a message.
+pub(crate) fn of_rows() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
+    let rows = Some(RowLedger::default());
+    (Box::new(SendGrid), Arc::new(MailSend { rows, ..MailSend::default() }))
+}
+
 #[derive(Default)]
 struct MailSend {
     sent: Mutex<Vec<Object>>,
+    rows: Option<RowLedger>,
 }
+
+const SHAPE: RowShape = RowShape {
+    fields: r#"{"dimensions":[{"name":"users.email","label":"Users Email","type":"string","tags":[]}],"measures":[]}"#,
+    before: r#"{"users.email":{"value":"u"#,
+    after: r#"@example.com"}}"#,
+};
 
 /// A refusal: status, field, message.
 type No = (u16, &'static str, &'static str);
@@ -50,12 +63,19 @@ impl Fake for MailSend {
     }
 
     fn answers(&self) -> Values {
-        [
-            ("to", "ada@example.com, Grace <grace@example.com>"),
-            ("from", "Looker <looker@example.com>"),
-        ]
-        .into_iter()
-        .collect()
+        let from = ("from", "Looker <looker@example.com>");
+        match self.rows {
+            Some(_) => [("to", "{users.email}"), ("per_row", "yes"), from].into_iter().collect(),
+            None => {
+                let to = ("to", "ada@example.com, Grace <grace@example.com>");
+                [to, from].into_iter().collect()
+            }
+        }
+    }
+
+    fn takes_rows(&self) -> Option<TakesRows<'_>> {
+        // Each row is a request of its own, of which a million take this suite many minutes.
+        Some(TakesRows::new(SHAPE, self.rows.as_ref()?).at_most(100).in_bulk(25_000))
     }
 
     fn handle(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Bytes>> {
@@ -82,6 +102,14 @@ impl Fake for MailSend {
                     *response.status_mut() =
                         if check { http::StatusCode::OK } else { http::StatusCode::ACCEPTED };
                     if !check {
+                        if let Some(ledger) = &self.rows {
+                            ledger.batch(1);
+                            let to = &mail.json["personalizations"][0]["to"][0]["email"];
+                            match row_of(to.as_str().unwrap_or_default()) {
+                                Some(row) => ledger.take(row),
+                                None => ledger.stranger(),
+                            }
+                        }
                         self.lock().extend(mail.file);
                         let id = HeaderValue::from_static("u7o1fzT2Q-uQAFX4CW1nYg");
                         response.headers_mut().insert("x-message-id", id);
@@ -118,7 +146,7 @@ impl Fake for MailSend {
 
     fn takes_at_most(&self) -> Option<u64> {
         // As base64, with some room for the message itself.
-        Some(LARGEST / 4 * 3 - 10_000)
+        Some(LARGEST / 4 * 3 - 10_000).filter(|_| self.rows.is_none())
     }
 
     fn false_successes(&self) -> Vec<(&'static str, String)> {
@@ -147,6 +175,11 @@ fn refuse((status, field, message): No) -> Response<Bytes> {
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     response
+}
+
+/// The row whose address this is.
+fn row_of(address: &str) -> Option<u64> {
+    address.strip_prefix('u')?.strip_suffix("@example.com")?.parse().ok()
 }
 
 /// The request without the attachment's data, and what that was.

@@ -16,7 +16,7 @@ use crate::shared::mail::base64::{Form as Base64, encoded};
 use crate::shared::mail::{Attachment, Content, Head, Letter};
 
 #[cfg(feature = "fakes")]
-pub(crate) use fake::fake;
+pub(crate) use fake::{fake, of_rows};
 
 /// Sends mail by SendGrid's API.
 pub(crate) struct SendGrid;

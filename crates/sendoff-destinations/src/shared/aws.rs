@@ -11,13 +11,20 @@ use sha2::{Digest, Sha256};
 
 use super::xml;
 
+mod given;
 mod own_keys;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "the test plays the machine's metadata service")]
 mod own_keys_tests;
 
+pub(crate) use given::{Further, Given};
 pub use own_keys::AwsEnvironment;
 pub(crate) use own_keys::OwnKeys;
+
+/// The domain of Amazon's services in a region: China has one of its own.
+pub(crate) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
 
 /// What a signature's text keeps as it is; everything else is percent-encoded.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -155,7 +162,7 @@ pub(crate) fn region(text: &str) -> Result<String> {
 
 /// A role that is taken on with the configured keys.
 #[derive(Clone, Debug)]
-pub(crate) struct Role<'a> {
+struct Role<'a> {
     pub(crate) arn: &'a str,
     pub(crate) external_id: Option<&'a str>,
     /// The security token service: scheme and host.
@@ -167,7 +174,7 @@ pub(crate) struct Role<'a> {
 ///
 /// # Errors
 /// A settings error with the service's own words.
-pub(crate) async fn assume(http: &Http, keys: &Keys, region: &str, role: Role<'_>) -> Result<Keys> {
+async fn assume(http: &Http, keys: &Keys, region: &str, role: Role<'_>) -> Result<Keys> {
     let pairs = [
         ("Action", Some("AssumeRole")),
         ("Version", Some("2011-06-15")),

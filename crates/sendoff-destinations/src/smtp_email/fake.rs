@@ -13,7 +13,7 @@ use http::Method;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use sendoff::testing::{Fake, Object};
+use sendoff::testing::{Fake, Object, RowLedger, RowShape, TakesRows};
 use sendoff::{AnyAction, Values};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -37,11 +37,24 @@ pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
     (Box::new(SmtpEmail), Arc::new(MailServer::new()))
 }
 
+/// The same where each row becomes a message.
+pub(crate) fn of_rows() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
+    let rows = Some(RowLedger::default());
+    (Box::new(SmtpEmail), Arc::new(MailServer { rows, ..MailServer::new() }))
+}
+
 struct MailServer {
     tls: TlsAcceptor,
     /// Mails and how they begin.
     mailbox: Mutex<Vec<(Object, Vec<u8>)>>,
+    rows: Option<RowLedger>,
 }
+
+const SHAPE: RowShape = RowShape {
+    fields: r#"{"dimensions":[{"name":"users.email","label":"Users Email","type":"string","tags":[]}],"measures":[]}"#,
+    before: r#"{"users.email":{"value":"u"#,
+    after: r#"@example.com"}}"#,
+};
 
 impl MailServer {
     #[allow(clippy::expect_used, reason = "the files are a part of the program")]
@@ -57,11 +70,21 @@ impl MailServer {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .expect("a certificate and its key");
-        Self { tls: TlsAcceptor::from(Arc::new(config)), mailbox: Mutex::default() }
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Self { tls, mailbox: Mutex::default(), rows: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Object, Vec<u8>)>> {
         self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, row: Option<u64>) {
+        let Some(ledger) = &self.rows else { return };
+        ledger.batch(1);
+        match row {
+            Some(row) => ledger.take(row),
+            None => ledger.stranger(),
+        }
     }
 
     async fn converse(&self, stream: TcpStream) -> io::Result<()> {
@@ -95,7 +118,16 @@ impl Fake for MailServer {
         .collect()
     }
 
+    fn takes_rows(&self) -> Option<TakesRows<'_>> {
+        // Three commands and a message for each row, one after the other over one connection: a
+        // million take this suite many minutes.
+        Some(TakesRows::new(SHAPE, self.rows.as_ref()?).at_most(100).in_bulk(25_000))
+    }
+
     fn answers(&self) -> Values {
+        if self.rows.is_some() {
+            return [("to", "{users.email}"), ("per_row", "yes")].into_iter().collect();
+        }
         [
             ("to", "ada@example.com, \"Höpper, G.\" <grace@example.com>"),
             ("subject", "Umsätze {date}"),
@@ -147,12 +179,15 @@ struct Talk<S> {
     /// The envelope so far.
     sender: bool,
     recipients: usize,
+    /// The row whose address came last.
+    row: Option<u64>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     fn over(stream: S) -> Self {
         let stream = BufReader::with_capacity(64 * 1024, stream);
-        Self { stream, line: Vec::new(), logged_in: false, sender: false, recipients: 0 }
+        let (line, row) = (Vec::new(), None);
+        Self { stream, line, logged_in: false, sender: false, recipients: 0, row }
     }
 
     async fn say(&mut self, line: &str) -> io::Result<()> {
@@ -208,6 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 }
                 ("RCPT", rest) if self.sender && is_path(rest) => {
                     self.recipients += 1;
+                    self.row = row_of(rest);
                     self.say("250 2.1.5 Ok").await?;
                 }
                 ("DATA", "") if self.recipients > 0 => {
@@ -215,6 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     let answer = match self.message().await? {
                         Ok(object) => {
                             server.lock().extend(object);
+                            server.count(self.row);
                             "250 2.0.0 Ok: queued as 4D1A2".to_owned()
                         }
                         Err(why) => format!("554 5.6.0 {why}"),
@@ -256,6 +293,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             mime.line(line);
         }
     }
+}
+
+/// The row whose address this is.
+fn row_of(path: &str) -> Option<u64> {
+    path.strip_prefix("TO:<u")?.strip_suffix("@example.com>")?.parse().ok()
 }
 
 fn is_path(rest: &str) -> bool {

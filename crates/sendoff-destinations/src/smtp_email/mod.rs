@@ -22,7 +22,7 @@ use message::Message;
 use session::{Encryption, Envelope, Sent, Server, Session};
 
 #[cfg(feature = "fakes")]
-pub(crate) use fake::fake;
+pub(crate) use fake::{fake, of_rows};
 
 /// Sends mail by SMTP.
 pub(crate) struct SmtpEmail;

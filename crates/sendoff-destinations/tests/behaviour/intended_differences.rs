@@ -18,6 +18,16 @@ pub const ALL: &[Difference] = &[
     },
     Difference {
         action: "aws_ec2_stop_instance",
+        pointer: "/params/0/required",
+        reason: "A hub on AWS may have keys of its own; without them both keys are demanded.",
+    },
+    Difference {
+        action: "aws_ec2_stop_instance",
+        pointer: "/params/1/required",
+        reason: "A hub on AWS may have keys of its own; without them both keys are demanded.",
+    },
+    Difference {
+        action: "aws_ec2_stop_instance",
         pointer: "/form_url",
         reason: "An optional form asks how to stop, limits how many, and tries without doing.",
     },

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use sendoff::testing::suite::{Failure, Subject, Verdict, main_with};
-use sendoff_destinations::{Config, all, fakes};
+use sendoff_destinations::{Config, all, fakes, fakes_of_rows};
 use serde_json::Value;
 
 /// What the reference hub answered to the list call, and the definitions of the actions that it
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         ("every_snapshot_has_its_destination".to_owned(), no_stale_files(&folder, &names)),
         ("every_intended_difference_has_its_destination".to_owned(), no_stale_entries(&names)),
     ];
+    subjects.extend(fakes_of_rows().into_iter().map(|make| Subject::new(make).by_row()));
     let (there, missing) = real::subjects();
     subjects.extend(there);
     further.extend(missing);

@@ -22,6 +22,7 @@ mod reply;
 mod retry;
 mod state;
 mod tls;
+mod turns;
 mod words;
 
 #[cfg(test)]
@@ -67,6 +68,7 @@ pub(crate) use pace::Pace;
 pub use pace::Rate;
 pub use reply::Reply;
 pub use retry::RetryPolicy;
+pub use turns::Turns;
 
 /// More than any vendor's headers; hyper reads and writes in pieces of at most this size.
 const HEADERS_AT_MOST: usize = 64 * 1024;

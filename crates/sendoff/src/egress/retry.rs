@@ -82,11 +82,15 @@ pub(super) fn asked(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 /// `X-RateLimit-Reset` of a used-up limit, where it is a time in seconds since 1970, as SendGrid,
-/// GitHub and Atlassian's older services send it. Elsewhere it counts seconds; what is too small
-/// for a time is taken for that.
+/// GitHub and Atlassian's older services send it, and DigitalOcean without the X. Elsewhere it
+/// counts seconds; what is too small for a time is taken for that.
 /// <https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/rate-limits>
+/// <https://docs.digitalocean.com/reference/api/reference/>
 fn begins_anew(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    let number = |name: &str| {
+        let named = headers.get(name).or_else(|| headers.get(name.strip_prefix("x-")?))?;
+        named.to_str().ok()?.trim().parse::<i64>().ok()
+    };
     if number("x-ratelimit-remaining") != Some(0) {
         return None;
     }
@@ -208,6 +212,10 @@ mod tests {
         assert_eq!(said("0", "12".into()), Some(Duration::from_secs(12)));
         assert_eq!(said("3", at(7)), None);
         assert_eq!(said("0", "soon".into()), None);
+        let mut headers = HeaderMap::new();
+        headers.insert("ratelimit-remaining", "0".parse().expect("a value"));
+        headers.insert("ratelimit-reset", at(7).parse().expect("a value"));
+        assert_eq!(asked(&headers, now), Some(Duration::from_secs(7)));
     }
 
     #[test]

@@ -46,17 +46,19 @@ pub(super) struct Downloads {
     accepting: JoinHandle<()>,
 }
 
-#[derive(Default)]
 struct Shared {
     offered: Mutex<HashMap<String, (Content, Option<DownloadFault>)>>,
     served: watch::Sender<u64>,
+    /// Closed while nothing may break.
+    gate: Gate,
 }
 
 impl Downloads {
-    pub(super) async fn start() -> io::Result<Self> {
+    pub(super) async fn start(gate: Gate) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
+        let shared = Shared { offered: Mutex::default(), served: watch::Sender::new(0), gate };
+        let shared = Arc::new(shared);
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, accepting })
     }
@@ -101,7 +103,7 @@ impl Shared {
             return failed(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY));
         }
         let shared = Arc::clone(self);
-        let chunks = spoilt(content, fault).inspect(move |chunk| {
+        let chunks = spoilt(content, fault, self.gate.clone()).inspect(move |chunk| {
             if let Ok(chunk) = chunk {
                 shared.served.send_modify(|count| *count += chunk.len() as u64);
             }
@@ -116,21 +118,35 @@ impl Shared {
     }
 }
 
-fn spoilt(content: Content, fault: Option<DownloadFault>) -> Chunks {
+fn spoilt(content: Content, fault: Option<DownloadFault>, gate: Gate) -> Chunks {
     let all = futures_util::stream::iter(content.chunks().map(Ok));
     let up_to = |limit: u64| futures_util::stream::iter(up_to(content, limit).map(Ok));
     match fault {
         None | Some(DownloadFault::Status(_)) => all.boxed(),
         Some(DownloadFault::BreaksOff(at) | DownloadFault::TooShort(at)) => {
             let end = futures_util::stream::iter([Err("the download breaks off")]);
-            up_to(at).chain(end).boxed()
+            up_to(at).chain(opened(gate)).chain(end).boxed()
         }
         Some(DownloadFault::Stalls(at)) => up_to(at).chain(futures_util::stream::pending()).boxed(),
         Some(DownloadFault::EndsInWords(at)) => {
             let words = Bytes::from_static(b"Error: the query was killed by the database.");
-            up_to(at).chain(futures_util::stream::iter([Ok(words)])).boxed()
+            let words = futures_util::stream::iter([Ok(words)]);
+            up_to(at).chain(opened(gate)).chain(words).boxed()
         }
     }
+}
+
+/// What holds faults back while it says `false`.
+pub(super) type Gate = watch::Receiver<bool>;
+
+/// Nothing, once the gate is open.
+pub(super) fn opened<T: Send + 'static>(mut gate: Gate) -> BoxStream<'static, T> {
+    let wait = async move {
+        // Without anybody to open it, it counts as open.
+        let _ = gate.wait_for(|open| *open).await;
+        None
+    };
+    futures_util::stream::once(wait).filter_map(std::future::ready).boxed()
 }
 
 /// The first `limit` bytes.

@@ -139,14 +139,44 @@ pub trait Fake: Send + Sync + 'static {
 
 /// A vendor that takes rows.
 #[derive(Clone, Copy, Debug)]
+#[must_use]
 pub struct TakesRows<'a> {
     /// What Looker's rows look like.
     pub shape: RowShape,
     /// Where the stand-in counts those that came.
     pub ledger: &'a RowLedger,
-    /// How many rows a test may send: as many as it likes, unless each row is a request of its
-    /// own. Enough for seven batches in any case.
-    pub at_most: u64,
+    pub(super) at_most: u64,
+    pub(super) in_bulk: u64,
+    pub(super) reads_all_first: bool,
+}
+
+impl<'a> TakesRows<'a> {
+    /// What a result holds that the suite sends in flat memory, unless the stand-in says less.
+    pub const MANY: u64 = 1_000_000;
+
+    /// A vendor of rows of this shape, which come at once and of which a test may send as many as
+    /// it likes.
+    pub fn new(shape: RowShape, ledger: &'a RowLedger) -> Self {
+        Self { shape, ledger, at_most: u64::MAX, in_bulk: Self::MANY, reads_all_first: false }
+    }
+
+    /// A case in which something breaks sends no more rows than this: for vendors with few rows in
+    /// a request. Enough for seven requests.
+    pub fn at_most(self, rows: u64) -> Self {
+        Self { at_most: rows, ..self }
+    }
+
+    /// So many rows pass in flat memory, where a [million](Self::MANY) makes no sense. Say why
+    /// beside it.
+    pub fn in_bulk(self, rows: u64) -> Self {
+        Self { in_bulk: rows, ..self }
+    }
+
+    /// Nothing is sent before the last row was read, so that of a result that breaks off nothing
+    /// may come.
+    pub fn after_all_are_read(self) -> Self {
+        Self { reads_all_first: true, ..self }
+    }
 }
 
 /// A finished object at a stand-in.

@@ -4,12 +4,18 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 /// Numbers from here on are no rows of a test's.
 const ROWS_AT_MOST: u64 = 1 << 24;
 
 /// Which rows came to a stand-in.
 #[derive(Debug, Default)]
-pub struct RowLedger(Mutex<Book>);
+pub struct RowLedger {
+    book: Mutex<Book>,
+    /// Told whenever a row came.
+    came: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Book {
@@ -23,16 +29,20 @@ struct Book {
     strangers: u64,
     batches: u64,
     largest: u64,
+    /// Rows of the request that came last, and of the one with the highest row.
+    latest: u64,
+    highest: (Option<u64>, u64),
 }
 
 impl RowLedger {
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The vendor took a row of this number.
     pub fn take(&self, row: u64) {
         self.book().take(row);
+        self.came.notify_waiters();
     }
 
     /// The vendor took a row of this number, unless it has had it with the same key: then it
@@ -56,6 +66,20 @@ impl RowLedger {
             }
         }
         book.take(row);
+        drop(book);
+        self.came.notify_waiters();
+    }
+
+    /// Waits until so many different rows have come.
+    pub async fn reaches(&self, rows: u64) {
+        loop {
+            // Before the look, so that no row comes unseen between the two.
+            let came = self.came.notified();
+            if self.rows() >= rows {
+                return;
+            }
+            came.await;
+        }
     }
 
     /// The vendor was sent something that is no row of Looker's.
@@ -63,11 +87,12 @@ impl RowLedger {
         self.book().strangers += 1;
     }
 
-    /// The vendor took a request with so many rows.
+    /// The vendor takes a request with so many rows, which are told next.
     pub fn batch(&self, rows: usize) {
         let mut book = self.book();
         book.batches += 1;
         book.largest = book.largest.max(rows as u64);
+        book.latest = rows as u64;
     }
 
     /// How many different rows came.
@@ -100,10 +125,20 @@ impl RowLedger {
         self.book().largest
     }
 
+    /// The rows of the request that held the last row.
+    pub fn last(&self) -> u64 {
+        self.book().highest.1
+    }
+
     /// Whether this row came.
     pub fn has(&self, row: u64) -> bool {
         let at = usize::try_from(row).unwrap_or(usize::MAX);
         self.book().taken.get(at).is_some_and(|times| *times > 0)
+    }
+
+    /// Whether the rows that came are those below `rows`, all of them and no others.
+    pub fn has_just_the_first(&self, rows: u64) -> bool {
+        self.rows() == rows && (0..rows).all(|row| self.has(row))
     }
 }
 
@@ -112,6 +147,9 @@ impl Book {
         if row >= ROWS_AT_MOST {
             self.strangers += 1;
             return;
+        }
+        if self.highest.0.is_none_or(|highest| row >= highest) {
+            self.highest = (Some(row), self.latest);
         }
         let at = row as usize;
         if self.taken.len() <= at {
@@ -143,5 +181,31 @@ mod tests {
         assert_eq!((ledger.rows(), ledger.doubled()), (4, 2));
         assert_eq!((ledger.repeats(), ledger.strangers()), (1, 1));
         assert!(ledger.has(3) && !ledger.has(1) && !ledger.has(9_999));
+        assert!(!ledger.has_just_the_first(4));
+        ledger.take(1);
+        ledger.take(2);
+        assert!(!ledger.has_just_the_first(4), "7 and 8 came as well");
+        let first = RowLedger::default();
+        for rows in [2..3, 3..4, 0..2] {
+            first.batch(rows.clone().count());
+            rows.for_each(|row| first.take(row));
+        }
+        assert_eq!((first.batches(), first.largest(), first.last()), (3, 2, 1));
+        assert!(first.has_just_the_first(4) && !first.has_just_the_first(3));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_rows_goes_on_with_the_last_of_them() {
+        let ledger = RowLedger::default();
+        ledger.take(0);
+        let wait = ledger.reaches(3);
+        let come = async {
+            for row in [1, 1, 2] {
+                tokio::task::yield_now().await;
+                ledger.take(row);
+            }
+        };
+        tokio::join!(wait, come);
+        assert_eq!(ledger.rows(), 3);
     }
 }

@@ -20,11 +20,12 @@ use sendoff_protocol as wire;
 use sendoff_protocol::{ActionType, INSTANCE, WEBHOOK_ID, authorization};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
 use super::accounts::{Accounts, Browser, Page};
-use super::download::{Downloads, up_to};
+use super::download::{Downloads, Gate, opened, up_to};
 use super::expect::{Blame, Observed};
 use super::{Content, DownloadFault, Proxy};
 use crate::{Hub, Secret, Token, Values};
@@ -45,6 +46,8 @@ pub struct Looker {
     downloads: Downloads,
     accounts: Accounts,
     instance: Mutex<String>,
+    /// Open while faults may happen.
+    gate: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
 
@@ -142,7 +145,8 @@ impl Looker {
     pub async fn before(
         hub: impl FnOnce(Secret, Vec<String>) -> crate::Result<Hub>,
     ) -> io::Result<Self> {
-        let downloads = Downloads::start().await?;
+        let gate = watch::Sender::new(true);
+        let downloads = Downloads::start(gate.subscribe()).await?;
         let accounts = Accounts::start().await?;
         let secret = Secret::from(SECRET);
         let token = Token::issue(&secret, []).map_err(io::Error::other)?;
@@ -157,6 +161,7 @@ impl Looker {
             downloads,
             accounts,
             instance: Mutex::new(INSTANCE_ID.to_owned()),
+            gate,
             serving,
         })
     }
@@ -169,6 +174,17 @@ impl Looker {
     /// What stands between Looker and the hub.
     pub fn proxy(&self) -> &Proxy {
         &self.proxy
+    }
+
+    /// From now on data that is to break flows up to where it breaks and waits there, until
+    /// [`let_break`](Self::let_break).
+    pub fn hold_faults(&self) {
+        self.gate.send_replace(false);
+    }
+
+    /// What was to break breaks.
+    pub fn let_break(&self) {
+        self.gate.send_replace(true);
     }
 
     /// The hub token.
@@ -320,7 +336,9 @@ impl Looker {
                 };
                 plan["download_url"] = self.downloads.offer(content, fault).into();
             }
-            (Some(content), _) => attachment = Some(attached(content, shipment.fault)),
+            (Some(content), _) => {
+                attachment = Some(attached(content, shipment.fault, self.gate.subscribe()));
+            }
             (None, _) => {}
         }
         let data = &self.accounts.data(&shipment.action, &shipment.settings);
@@ -369,7 +387,7 @@ fn once(text: impl Into<Bytes>) -> Chunks {
 }
 
 /// The attachment as JSON.
-fn attached(content: Content, fault: Option<LookerFault>) -> Chunks {
+fn attached(content: Content, fault: Option<LookerFault>, gate: Gate) -> Chunks {
     let format = content.format();
     let base64 = if format.is_binary() { ";base64" } else { "" };
     let head = format!(
@@ -385,6 +403,7 @@ fn attached(content: Content, fault: Option<LookerFault>) -> Chunks {
         Some(LookerFault::Garbage(at)) => (at, once("\\q\u{1}\"}")),
         _ => (u64::MAX, once("\"}")),
     };
+    let end = if at == u64::MAX { end } else { opened(gate).chain(end).boxed() };
     let data = up_to(content, at);
     let data: Chunks = if format.is_binary() {
         futures_util::stream::iter(lines_of_base64(data).map(Ok)).boxed()
@@ -487,7 +506,8 @@ mod tests {
     async fn what_is_pushed_reads_back_as_the_content() {
         for format in [Format::Csv, Format::Json, Format::Xlsx] {
             let content = Content::new(format, 70_123);
-            let json: Vec<Bytes> = attached(content, None).map(Result::unwrap).collect().await;
+            let json: Vec<Bytes> =
+                attached(content, None, watch::channel(true).1).map(Result::unwrap).collect().await;
             let attachment: wire::Attachment = serde_json::from_slice(&json.concat()).unwrap();
             let text = attachment.data.unwrap().0;
             let want: Vec<u8> = content.chunks().flatten().collect();

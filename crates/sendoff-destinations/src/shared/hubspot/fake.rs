@@ -149,8 +149,7 @@ impl Fake for FakeHubspot {
     }
 
     fn takes_rows(&self) -> Option<TakesRows<'_>> {
-        // Nine requests a second.
-        Some(TakesRows { shape: self.shape, ledger: &self.ledger, at_most: 1_500 })
+        Some(TakesRows::new(self.shape, &self.ledger).at_most(6_000))
     }
 
     fn objects(&self) -> BoxFuture<'_, Vec<Object>> {

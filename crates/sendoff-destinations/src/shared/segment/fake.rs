@@ -188,7 +188,7 @@ impl Fake for Segment {
             before: r#"{"users.id":{"value":"u"#,
             after: r#""},"users.account":{"value":"a7"},"users.city":{"value":"Ulm"},"orders.count":{"value":12}}"#,
         };
-        Some(TakesRows { shape, ledger: &self.ledger, at_most: u64::MAX })
+        Some(TakesRows::new(shape, &self.ledger))
     }
 
     fn false_successes(&self) -> Vec<(&'static str, String)> {

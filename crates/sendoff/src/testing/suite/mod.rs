@@ -43,7 +43,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
 use super::Fake;
-use crate::{AnyAction, Commit, Download, Format, Spec};
+use crate::{AnyAction, Commit, Download, Format, Repeatable, Spec};
 
 pub use verdict::Failure;
 
@@ -64,6 +64,8 @@ pub struct Subject {
     golden: Option<Golden>,
     snapshot: Option<PathBuf>,
     server: Option<&'static str>,
+    /// The way of the form that sends each row by itself is under test.
+    by_row: bool,
 }
 
 #[derive(Clone)]
@@ -89,7 +91,8 @@ impl Subject {
         make: impl Fn() -> (Box<dyn AnyAction>, Arc<dyn Fake>) + Send + Sync + 'static,
     ) -> Self {
         let spec = make().0.spec();
-        Self { make: Arc::new(make), spec, golden: None, snapshot: None, server: None }
+        let (golden, snapshot, server) = Default::default();
+        Self { make: Arc::new(make), spec, golden, snapshot, server, by_row: false }
     }
 
     /// The same action against a real server, named `action@server`. The fake then only knows
@@ -98,6 +101,19 @@ impl Subject {
     #[must_use]
     pub fn against(mut self, server: &'static str) -> Self {
         self.server = Some(server);
+        self
+    }
+
+    /// The same action where its form can be answered so that each row becomes something by itself
+    /// at the vendor; named `action@rows`. The stand-in's answers choose that, and it counts rows,
+    /// of which none may be sent twice. What has nothing to do with the data is tried with the
+    /// action itself.
+    #[must_use]
+    pub fn by_row(mut self) -> Self {
+        self.spec.commit = Commit::Streaming;
+        self.spec.repeatable = Repeatable::Nothing;
+        self.spec.formats = Some(&[Format::JsonDetail]);
+        self.by_row = true;
         self
     }
 
@@ -126,6 +142,7 @@ impl Subject {
     fn title(&self) -> String {
         match self.server {
             Some(server) => format!("{}@{server}", self.spec.name),
+            None if self.by_row => format!("{}@rows", self.spec.name),
             None => self.spec.name.to_owned(),
         }
     }
@@ -201,12 +218,14 @@ where
 
 fn cases(subject: &Subject) -> Vec<Case> {
     let mut cases = Vec::new();
-    if subject.server.is_none() {
+    if subject.server.is_none() && !subject.by_row {
         cases.extend(definition::cases(subject));
         cases.extend(form::cases(subject));
         cases.extend(secrets::cases(subject));
-        cases.extend(refuse::cases(subject));
         cases.extend(login::cases(subject));
+    }
+    if subject.server.is_none() {
+        cases.extend(refuse::cases(subject));
     }
     cases.extend(deliver::cases(subject));
     cases.extend(sides::cases(subject));

@@ -1,12 +1,13 @@
 //! Each row of Looker's is accounted for at a vendor that takes rows, whatever happens between.
 
-use super::lab::Lab;
+use super::lab::{DEADLINE, Lab, limits};
 use super::refuse::refusal;
 use super::verdict::{Failure, ensure, judge};
 use super::{Case, Subject, Verdict, case};
+use crate::Limits;
 use crate::testing::{
-    At, Blame, By, Content, DownloadFault, Expected, Fault, Heard, LookerFault, Mischief, Observed,
-    Point, Refusal, TakesRows, VendorFault, expected,
+    At, Blame, By, Content, Damage, DownloadFault, Expected, Fault, Flow, Heard, Injury,
+    LookerFault, Mischief, Observed, Point, Refusal, TakesRows, VendorFault, expected,
 };
 
 pub(super) fn cases(subject: &Subject) -> Vec<Case> {
@@ -25,19 +26,20 @@ pub(super) fn cases(subject: &Subject) -> Vec<Case> {
             ship(&lab, content.fields_last(), by(&subject), None, Expected::Delivered).await?;
             Ok(())
         }),
-        case("rows_refused_in_the_middle", async |subject| refused(&subject).await),
-        case("rows_held_by_429", async |subject| held(&subject).await),
-        case("rows_vendor_dies", async |subject| dies(&subject).await),
         case("rows_looker_breaks_off", async |subject| breaks_off(&subject).await),
     ];
+    if subject.spec.over_http {
+        cases.push(case("rows_refused_in_the_middle", async |subject| refused(&subject).await));
+        cases.push(case("rows_held_by_429", async |subject| held(&subject).await));
+        cases.push(case("rows_vendor_dies", async |subject| dies(&subject).await));
+    } else {
+        cases.push(case("rows_vendor_dies", async |subject| hangs_up(&subject).await));
+    }
     if !subject.spec.required_tags.is_empty() {
         cases.push(case("rows_without_their_tag", async |subject| untagged(&subject).await));
     }
     cases
 }
-
-/// More than sockets and pipes hold.
-const LARGE: u64 = 4 << 20;
 
 fn takes(lab: &Lab) -> Result<TakesRows<'_>, Failure> {
     let takes = lab.vendor.fake().takes_rows();
@@ -148,24 +150,69 @@ async fn dies(subject: &Subject) -> Verdict {
     ensure(takes(&lab)?.ledger.rows() > 0, || format!("no row came: {}", heard.message()))
 }
 
-/// Looker's data ends in the middle of a row.
-async fn breaks_off(subject: &Subject) -> Verdict {
-    let (lab, content) = stage(subject, 7).await?;
+/// How many of so many rows go out whatever comes behind them: all but a last batch that is not
+/// full.
+async fn in_whole_batches(subject: &Subject, rows: u64) -> Result<u64, Failure> {
+    let lab = Lab::start(subject).await?;
     let takes = takes(&lab)?;
-    // More than waits in buffers when the connection ends, or no row may come at all.
-    let row = content.offset(1) - content.offset(0);
-    let rows = content.rows().max(LARGE / row).min(takes.at_most);
-    let content = Content::of_rows(content.format(), takes.shape, rows);
-    let at = content.offset(content.rows() / 7 * 4) + 5;
+    let content = Content::of_rows(subject.text_format(), takes.shape, rows);
+    ship(&lab, content, by(subject), None, Expected::Delivered).await?;
+    Ok(match takes.ledger.last() {
+        _ if takes.reads_all_first => 0,
+        last if last == takes.ledger.largest() => rows,
+        last => rows - last,
+    })
+}
+
+/// Looker's data ends in the middle of a row: the batches before it came, each row of them once, and
+/// no row of the batch that it would have filled.
+async fn breaks_off(subject: &Subject) -> Verdict {
+    let batch = full_batch(subject).await?;
+    let broken = batch * 4 + batch / 2;
+    let whole = in_whole_batches(subject, broken).await?;
+    // Looker waits for the vendor, which must not look like silence.
+    let limits = Limits { idle: DEADLINE, ..limits() };
+    let lab = Lab::with(subject, limits).await?;
+    let takes = takes(&lab)?;
+    let content = Content::of_rows(subject.text_format(), takes.shape, batch * 7);
+    let at = content.offset(broken) + 5;
     let (by, fault) = match by(subject) {
         By::Download => (By::Download, LookerFault::Download(DownloadFault::BreaksOff(at))),
         by => (by, LookerFault::Garbage(at)),
     };
-    let wanted = expected(Fault::DataCut, Point::P2, &lab.spec);
-    let heard = ship(&lab, content, by, Some(fault), wanted).await?;
+    lab.looker.hold_faults();
+    let breaks = async {
+        // What was read before must not wait for what comes behind it.
+        let came = tokio::time::timeout(DEADLINE, takes.ledger.reaches(whole)).await;
+        lab.looker.let_break();
+        came.map_err(|_| Failure::new("whole batches wait for the rest of the rows"))
+    };
+    let (heard, came) = tokio::join!(lab.ship(content, by, Some(fault)), breaks);
+    came?;
+    let heard = heard?;
+    judge(&lab, &content, &heard, expected(Fault::DataCut, Point::P2, &lab.spec)).await?;
+    let heard = heard?;
+    ensure(takes.ledger.has_just_the_first(whole), || {
+        let came = takes.ledger.rows();
+        format!("{came} rows came, and not the first {whole}: {}", heard.message())
+    })?;
     ensure(heard.message().contains("Looker"), || {
         format!("it does not name Looker: {}", heard.message())
     })
+}
+
+/// A vendor that speaks no HTTP closes every connection from the middle of the rows on.
+async fn hangs_up(subject: &Subject) -> Verdict {
+    let (lab, content) = stage(subject, 7).await?;
+    ship(&lab, content, by(subject), None, Expected::Delivered).await?;
+    let after = lab.vendor.proxy().passed(Flow::Up) / 2;
+    let (lab, content) = stage(subject, 7).await?;
+    let injury = Injury { flow: Flow::Up, after, damage: Damage::Close, lasting: true };
+    lab.vendor.proxy().injure(injury);
+    let blame = Expected::Accounted(Blame::Vendor);
+    let heard = ship(&lab, content, by(subject), None, blame).await?;
+    let failed = heard.outcome() != Observed::Delivered;
+    ensure(failed && takes(&lab)?.ledger.rows() > 0, || format!("heard {}", heard.message()))
 }
 
 /// The query lacks the tagged field: the user is told which, and the vendor is not called.
