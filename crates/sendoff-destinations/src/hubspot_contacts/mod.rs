@@ -5,9 +5,8 @@ mod fake;
 
 use sendoff::pipeline::Pick;
 use sendoff::prelude::*;
-use sendoff::{Commit, Repeatable};
 
-use crate::shared::hubspot::{Form, Objects, Settings};
+use crate::shared::hubspot::{self, Form, Objects, Settings};
 
 #[cfg(feature = "fakes")]
 pub(crate) use fake::fake;
@@ -21,22 +20,17 @@ impl Action for HubspotContacts {
     type Settings = Settings;
     type Form = Form;
 
-    const SPEC: Spec = Spec::new("hubspot_contacts", "Hubspot Contacts")
+    const SPEC: Spec = hubspot::spec("hubspot_contacts", "Hubspot Contacts")
         .description("Update properties on your Hubspot contacts.")
-        .formats(&[Format::JsonDetailLiteStream])
-        .raw_values()
-        .streaming()
         .required_tags(&[&["hubspot_contact_id"]])
-        .svg(include_bytes!("icon.svg"))
-        .vendor_docs("https://developers.hubspot.com/docs/api-reference/2026-03/overview")
-        .delivery(Repeatable::Parts, Commit::Streaming, false);
+        .svg(include_bytes!("icon.svg"));
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
         OBJECTS.form(cx, form).await
     }
 
     fn lane(&self, _: &Settings, _: &Form) -> String {
-        "hubspot".to_owned()
+        hubspot::LANE.to_owned()
     }
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {

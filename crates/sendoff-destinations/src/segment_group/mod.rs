@@ -2,7 +2,6 @@
 
 use sendoff::pipeline::OnRefusal;
 use sendoff::prelude::*;
-use sendoff::{Commit, LookerVersion, Repeatable};
 
 use crate::Difference;
 use crate::shared::segment::{self, Kind, Order, Settings};
@@ -10,29 +9,22 @@ use crate::shared::segment::{self, Kind, Order, Settings};
 /// Segment Group: each row sets traits of a group, and who belongs to it.
 pub(crate) struct SegmentGroup;
 
-#[derive(Fields)]
-pub(crate) struct Form {
-    #[field(flatten)]
-    on_refusal: OnRefusal,
-}
-
 impl Action for SegmentGroup {
     type Settings = Settings;
-    type Form = Form;
+    type Form = OnRefusal;
 
-    const SPEC: Spec = Spec::new("segment_group", "Segment Group")
+    const SPEC: Spec = segment::spec("segment_group", "Segment Group")
         .description("Add traits and / or users to your Segment groups.")
-        .formats(&[Format::JsonDetailLiteStream])
-        .raw_values()
-        .streaming()
         .required_tags(&[&[segment::GROUP]])
-        .minimum_looker(LookerVersion::new(6, 2, 0))
-        .svg(include_bytes!("icon.svg"))
-        .vendor_docs("https://www.twilio.com/docs/segment/connections/find-writekey")
-        .delivery(Repeatable::Parts, Commit::Streaming, false);
+        .svg(include_bytes!("icon.svg"));
 
-    async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
-        let order = Order { kind: Kind::Group, event: None, policy: form.on_refusal.policy() };
+    async fn execute(
+        &self,
+        cx: &Context<Settings>,
+        on_refusal: OnRefusal,
+        data: Payload,
+    ) -> Result<Receipt> {
+        let order = Order { kind: Kind::Group, event: None, policy: on_refusal.policy() };
         segment::send(cx, order, data).await
     }
 }

@@ -2,7 +2,6 @@
 
 use sendoff::pipeline::OnRefusal;
 use sendoff::prelude::*;
-use sendoff::{Commit, LookerVersion, Repeatable};
 
 use crate::shared::segment::{self, Kind, Order, Settings};
 
@@ -22,16 +21,10 @@ impl Action for SegmentTrack {
     type Settings = Settings;
     type Form = Form;
 
-    const SPEC: Spec = Spec::new("segment_track", "Segment Track")
+    const SPEC: Spec = segment::spec("segment_track", "Segment Track")
         .description("Add traits via track to your Segment users.")
-        .formats(&[Format::JsonDetailLiteStream])
-        .raw_values()
-        .streaming()
         .required_tags(&[segment::IDS])
-        .minimum_looker(LookerVersion::new(6, 2, 0))
-        .svg(include_bytes!("icon.svg"))
-        .vendor_docs("https://www.twilio.com/docs/segment/connections/find-writekey")
-        .delivery(Repeatable::Parts, Commit::Streaming, false);
+        .svg(include_bytes!("icon.svg"));
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
         let order =

@@ -6,7 +6,7 @@ mod fake;
 use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
-use crate::shared::twilio::{self, Number, Sender, Sent, is_doubtful};
+use crate::shared::twilio::{self, Account, InPlace, Number, Sender, Sent, is_doubtful};
 
 #[cfg(feature = "fakes")]
 pub(crate) use fake::fake;
@@ -16,25 +16,13 @@ pub(crate) struct Twilio;
 
 #[derive(Fields)]
 pub(crate) struct Settings {
-    /// Account SID from www.twilio.com/console.
-    #[field(name = "accountSid", label = "Account SID")]
-    account_sid: String,
-    /// Auth Token from www.twilio.com/console.
-    #[field(name = "authToken", label = "Auth Token")]
-    auth_token: Option<Secret>,
+    #[field(flatten)]
+    account: Account,
     /// A valid Twilio number from www.twilio.com/console/phone-numbers/verified.
     #[field(label = "Twilio Verified Phone Number")]
     from: Option<String>,
-    /// A key in place of the Auth Token, which opens the whole account: its SID, which begins with
-    /// SK.
-    #[field(name = "apiKeySid", label = "API Key SID")]
-    api_key_sid: Option<String>,
-    /// The secret of that key.
-    #[field(name = "apiKeySecret", label = "API Key Secret")]
-    api_key_secret: Option<Secret>,
-    /// A Messaging Service in place of a number; its SID begins with MG.
-    #[field(name = "messagingServiceSid", label = "Messaging Service SID")]
-    messaging_service_sid: Option<String>,
+    #[field(flatten)]
+    in_place: InPlace,
 }
 
 #[derive(Fields)]
@@ -73,12 +61,11 @@ impl Action for Twilio {
         .delivery(Repeatable::Nothing, Commit::LastByte, false);
 
     fn lane(&self, settings: &Settings, _: &Form) -> String {
-        format!("twilio {}", settings.account_sid.trim())
+        settings.account.lane()
     }
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
-        let sender = cx.settings.sender();
-        sender.check()?;
+        let sender = cx.settings.sender()?;
         let phones = form.phones()?;
         let (lines, rows) = lines(data, form.lines as usize).await?;
         if rows == 0 && form.only_with_rows {
@@ -225,14 +212,8 @@ impl Tally {
 }
 
 impl Settings {
-    fn sender(&self) -> Sender<'_> {
-        Sender {
-            account: self.account_sid.trim(),
-            auth_token: self.auth_token.as_ref(),
-            key: self.api_key_sid.as_deref().zip(self.api_key_secret.as_ref()),
-            from: self.from.as_deref(),
-            service: self.messaging_service_sid.as_deref(),
-        }
+    fn sender(&self) -> Result<Sender<'_>> {
+        Sender::of(&self.account, self.from.as_deref(), &self.in_place)
     }
 }
 

@@ -11,7 +11,7 @@ use sendoff::prelude::*;
 use sendoff::{Commit, Rate, Repeatable, Row};
 
 use crate::Difference;
-use crate::shared::twilio::{LONGEST, Number, Sender, Sent, is_doubtful};
+use crate::shared::twilio::{Account, InPlace, LONGEST, Number, Sender, Sent, is_doubtful};
 use text::Text;
 
 #[cfg(feature = "fakes")]
@@ -22,25 +22,13 @@ pub(crate) struct TwilioMessage;
 
 #[derive(Fields)]
 pub(crate) struct Settings {
-    /// Account SID from www.twilio.com/console.
-    #[field(name = "accountSid", label = "Account SID")]
-    account_sid: String,
-    /// Auth Token from www.twilio.com/console.
-    #[field(name = "authToken", label = "Auth Token")]
-    auth_token: Option<Secret>,
+    #[field(flatten)]
+    account: Account,
     /// A valid Twilio number from https://www.twilio.com/console
     #[field(label = "Twilio Phone Number")]
     from: Option<String>,
-    /// A key in place of the Auth Token, which opens the whole account: its SID, which begins with
-    /// SK.
-    #[field(name = "apiKeySid", label = "API Key SID")]
-    api_key_sid: Option<String>,
-    /// The secret of that key.
-    #[field(name = "apiKeySecret", label = "API Key Secret")]
-    api_key_secret: Option<Secret>,
-    /// A Messaging Service in place of a number; its SID begins with MG.
-    #[field(name = "messagingServiceSid", label = "Messaging Service SID")]
-    messaging_service_sid: Option<String>,
+    #[field(flatten)]
+    in_place: InPlace,
     /// Messages a second. A US long code takes 1; a short code or a service with many numbers takes
     /// more.
     messages_per_second: Option<u32>,
@@ -76,12 +64,11 @@ impl Action for TwilioMessage {
         .delivery(Repeatable::Nothing, Commit::Streaming, false);
 
     fn lane(&self, settings: &Settings, _: &Form) -> String {
-        format!("twilio {}", settings.account_sid.trim())
+        settings.account.lane()
     }
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
-        let sender = cx.settings.sender();
-        sender.check()?;
+        let sender = cx.settings.sender()?;
         let text = Text::parse(&form.message)?;
         match cx.kind() {
             Some(CellAction) => cell(cx, &sender, &text, &form).await,
@@ -171,7 +158,7 @@ async fn rows(
     let limits = BatchLimits::new(1, LARGEST).parallel(4).rate(cx.settings.rate());
     Pipeline::new(cx, limits)
         .policy(form.on_refusal.policy())
-        .shared_by(format!("twilio {}", cx.settings.account_sid.trim()))
+        .shared_by(cx.settings.account.lane())
         .run(rows, encode, |batch| send(sender, batch))
         .await
 }
@@ -203,14 +190,8 @@ async fn send(sender: &Sender<'_>, batch: Batch) -> Result<pipeline::Reply> {
 }
 
 impl Settings {
-    fn sender(&self) -> Sender<'_> {
-        Sender {
-            account: self.account_sid.trim(),
-            auth_token: self.auth_token.as_ref(),
-            key: self.api_key_sid.as_deref().zip(self.api_key_secret.as_ref()),
-            from: self.from.as_deref(),
-            service: self.messaging_service_sid.as_deref(),
-        }
+    fn sender(&self) -> Result<Sender<'_>> {
+        Sender::of(&self.account, self.from.as_deref(), &self.in_place)
     }
 
     /// Twilio queues what comes faster than the sender may send, for ten hours.

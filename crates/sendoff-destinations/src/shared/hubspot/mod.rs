@@ -15,7 +15,7 @@ use std::collections::{HashSet, VecDeque};
 
 use sendoff::pipeline::{BatchLimits, Encoded, OnRefusal, Pick, Pipeline};
 use sendoff::prelude::*;
-use sendoff::{Rate, Row, write_json_text};
+use sendoff::{Commit, Rate, Repeatable, Row, write_json_text};
 use sha2::{Digest, Sha256};
 
 use crate::Difference;
@@ -78,6 +78,19 @@ pub(crate) enum Empty {
     #[choice(label = "Clear it")]
     Clear,
 }
+
+/// What the actions have in common.
+pub(crate) const fn spec(name: &'static str, label: &'static str) -> Spec {
+    Spec::new(name, label)
+        .formats(&[Format::JsonDetailLiteStream])
+        .raw_values()
+        .streaming()
+        .vendor_docs("https://developers.hubspot.com/docs/api-reference/2026-03/overview")
+        .delivery(Repeatable::Parts, Commit::Streaming, false)
+}
+
+/// All records are at one host.
+pub(crate) const LANE: &str = "hubspot";
 
 /// One kind of record.
 #[derive(Clone, Copy)]

@@ -7,9 +7,9 @@ mod call;
 pub(crate) mod fake;
 mod identity;
 
-use sendoff::Rate;
 use sendoff::pipeline::{Batch, BatchLimits, Pick, Pipeline, Policy, Reply};
 use sendoff::prelude::*;
+use sendoff::{Commit, LookerVersion, Rate, Repeatable};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -63,6 +63,17 @@ impl Region {
             Self::Eu => "https://events.eu1.segmentapis.com/v1/batch",
         }
     }
+}
+
+/// What the three actions have in common.
+pub(crate) const fn spec(name: &'static str, label: &'static str) -> Spec {
+    Spec::new(name, label)
+        .formats(&[Format::JsonDetailLiteStream])
+        .raw_values()
+        .streaming()
+        .minimum_looker(LookerVersion::new(6, 2, 0))
+        .vendor_docs("https://www.twilio.com/docs/segment/connections/find-writekey")
+        .delivery(Repeatable::Parts, Commit::Streaming, false)
 }
 
 /// What a row becomes.

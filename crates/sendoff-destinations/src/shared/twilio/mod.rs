@@ -16,16 +16,50 @@ use tokio::time::Instant;
 pub(crate) use number::Number;
 
 use crate::Difference;
+
 /// The longest message, in characters (<https://www.twilio.com/docs/api/errors/21617>).
 pub(crate) const LONGEST: usize = 1_600;
 
+/// Whose account it is: fields to flatten into settings, before the number that sends.
+#[derive(Fields)]
+pub(crate) struct Account {
+    /// Account SID from www.twilio.com/console.
+    #[field(name = "accountSid", label = "Account SID")]
+    account_sid: String,
+    /// Auth Token from www.twilio.com/console.
+    #[field(name = "authToken", label = "Auth Token")]
+    auth_token: Option<Secret>,
+}
+
+/// What may stand in place of the token and of the number: fields to flatten behind it.
+#[derive(Fields)]
+pub(crate) struct InPlace {
+    /// A key in place of the Auth Token, which opens the whole account: its SID, which begins with
+    /// SK.
+    #[field(name = "apiKeySid", label = "API Key SID")]
+    api_key_sid: Option<String>,
+    /// The secret of that key.
+    #[field(name = "apiKeySecret", label = "API Key Secret")]
+    api_key_secret: Option<Secret>,
+    /// A Messaging Service in place of a number; its SID begins with MG.
+    #[field(name = "messagingServiceSid", label = "Messaging Service SID")]
+    messaging_service_sid: Option<String>,
+}
+
+impl Account {
+    /// What Twilio's limits belong to.
+    pub(crate) fn lane(&self) -> String {
+        format!("twilio {}", self.account_sid.trim())
+    }
+}
+
 /// Who sends and by what right.
 pub(crate) struct Sender<'a> {
-    pub(crate) account: &'a str,
-    pub(crate) auth_token: Option<&'a Secret>,
-    pub(crate) key: Option<(&'a str, &'a Secret)>,
-    pub(crate) from: Option<&'a str>,
-    pub(crate) service: Option<&'a str>,
+    account: &'a str,
+    auth_token: Option<&'a Secret>,
+    key: Option<(&'a str, &'a Secret)>,
+    from: Option<&'a str>,
+    service: Option<&'a str>,
 }
 
 /// What became of one message.
@@ -60,12 +94,28 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long a message is watched.
 const WATCHED: Duration = Duration::from_secs(60);
 
-impl Sender<'_> {
-    /// What must be known before the first message.
+impl<'a> Sender<'a> {
+    /// Who sends, as the settings say.
     ///
     /// # Errors
     /// A settings error that names what is missing.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn of(
+        account: &'a Account,
+        from: Option<&'a str>,
+        in_place: &'a InPlace,
+    ) -> Result<Self> {
+        let sender = Self {
+            account: account.account_sid.trim(),
+            auth_token: account.auth_token.as_ref(),
+            key: in_place.api_key_sid.as_deref().zip(in_place.api_key_secret.as_ref()),
+            from,
+            service: in_place.messaging_service_sid.as_deref(),
+        };
+        sender.check()?;
+        Ok(sender)
+    }
+
+    fn check(&self) -> Result<()> {
         let sound = |byte: u8| byte.is_ascii_alphanumeric();
         if !self.account.bytes().all(sound) || self.account.is_empty() {
             let text = "The Account SID must be the one from Twilio's console: AC and 32 digits.";
