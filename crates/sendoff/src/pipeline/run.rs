@@ -39,7 +39,7 @@ where
     let Pipeline { http, target, limits, frame, policy, bisects, .. } = pipeline;
     let mut cutter = Cutter::new(encode, limits, &frame, &target);
     let mut books = Books {
-        tally: Tally::default(),
+        tally: Tally::new(limits.rows <= 1),
         again: VecDeque::new(),
         end: None,
         heard: false,

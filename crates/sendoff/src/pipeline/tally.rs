@@ -24,6 +24,9 @@ pub(super) struct Tally {
     /// Rows of batches whose answers were lost.
     lost: u64,
     requests: u64,
+    /// A row is a request of its own, or is sent by something else than requests: nobody needs
+    /// their number.
+    one_by_one: bool,
     words: Option<String>,
     /// Class and status of the first refusal.
     first: Option<(Class, Option<u16>)>,
@@ -70,6 +73,10 @@ impl Reasons {
 }
 
 impl Tally {
+    pub(super) fn new(one_by_one: bool) -> Self {
+        Self { one_by_one, ..Self::default() }
+    }
+
     /// A row was refused before it was sent.
     pub(super) fn refuse(&mut self, row: u64, reason: &str) {
         self.first.get_or_insert((Class::Form, None));
@@ -139,7 +146,7 @@ impl Tally {
         if self.skipped.rows > 0 {
             receipt = receipt.remark(self.skips());
         }
-        if self.requests > 1 {
+        if self.requests > 1 && !self.one_by_one {
             receipt = receipt.remark(format!("It took {} requests.", count(self.requests)));
         }
         match &self.words {
