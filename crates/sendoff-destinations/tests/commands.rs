@@ -4,13 +4,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "the test script names its servers so")]
 
-use http::Request;
-use http_body_util::{BodyExt, Full};
-use sendoff::{Egress, EgressConfig, Http, Hub, Origins, Scope, Token};
-use serde_json::{Value, json};
-use tower::ServiceExt;
+mod stage;
 
-const SECRET: &str = "the hub secret of these tests";
+use sendoff::{Egress, Http, Hub, Scope};
+use serde_json::{Value, json};
+
+use stage::{builder, call, egress};
+
 const REGION: &str = "eu-central-1";
 
 struct Stage {
@@ -26,20 +26,10 @@ fn stage() -> Option<Stage> {
     let required = std::env::var("BEHAVIOUR_REQUIRE_REAL").is_ok_and(|value| value == "1");
     assert!(address.is_some() || !required, "BEHAVIOUR_MOTO is not set");
     let address = address?.trim_end_matches('/').to_owned();
-    let config = || {
-        let mut config = EgressConfig::new("a secret below the idempotency keys".into());
-        config.allow_addresses = vec!["127.0.0.0/8".parse().unwrap()];
-        config
-    };
-    let mut egress = config();
-    egress.origins = Origins::parse([format!("https://*.amazonaws.com={address}")]).unwrap();
-    let hub = Hub::builder()
-        .actions(sendoff_destinations::all(&Default::default()))
-        .secrets([SECRET.into()])
-        .egress(egress)
-        .build()
-        .unwrap();
-    let http = Egress::new(config()).unwrap().http(Scope::new("moto"));
+    let hub = builder(egress([format!("https://*.amazonaws.com={address}")])).build().unwrap();
+    let mut own = egress([]);
+    own.allow_addresses = vec!["127.0.0.0/8".parse().unwrap()];
+    let http = Egress::new(own).unwrap().http(Scope::new("moto"));
     Some(Stage { hub, http, address })
 }
 
@@ -70,14 +60,7 @@ impl Stage {
     }
 
     async fn send(&self, body: Value) -> Value {
-        let token = Token::issue(&SECRET.into(), None).unwrap();
-        let request = Request::post("/actions/aws_ec2_stop_instance/execute")
-            .header("authorization", format!("Token token=\"{token}\""))
-            .body(Full::from(body.to_string()))
-            .unwrap();
-        let response = self.hub.clone().oneshot(request).await.unwrap();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        serde_json::from_slice::<Value>(&bytes).unwrap()["looker"].take()
+        call(&self.hub, "/actions/aws_ec2_stop_instance/execute", None, body).await["looker"].take()
     }
 
     async fn rows(&self, ids: &[&str], form: Value) -> Value {

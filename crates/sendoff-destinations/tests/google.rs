@@ -2,166 +2,41 @@
 //!
 //! That data arrives whole and that faults are told truthfully is the behaviour suite's part.
 
-#![allow(clippy::disallowed_methods, reason = "the test reads bodies that it made itself")]
+mod stage;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use bytes::Bytes;
-use futures_util::future::{BoxFuture, join_all};
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Full};
-use sendoff::testing::{Damage, Fake, Flow, Injury, Object, Provider, Vendor};
-use sendoff::{ByteStream, EgressConfig, Hub, Origins, RetryPolicy, Token, Values};
-use sendoff_destinations::fakes;
+use futures_util::future::join_all;
+use http::Request;
+use sendoff::ByteStream;
+use sendoff::testing::{Damage, Flow, Injury};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
-const SECRET: &str = "the hub secret of these tests";
+use stage::{Asked, Script, delivered, refused, with, with_status};
+
 const MIB: usize = 1024 * 1024;
 
-/// What changes an answer before it goes out.
-type Twist = Box<dyn FnOnce(&mut Response<Bytes>) + Send>;
-
-/// A stand-in whose requests are written down and whose answers can be twisted.
-struct Watched {
-    fake: Arc<dyn Fake>,
-    seen: Mutex<Vec<Seen>>,
-    /// What a request's line must hold, and what becomes of its answer.
-    twists: Mutex<VecDeque<(&'static str, Twist)>>,
-    /// Whether users log in, or a service account does.
-    users: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Seen {
-    line: String,
-    range: Option<String>,
-    authorized: bool,
-}
-
-impl Fake for Watched {
-    fn origins(&self) -> Vec<String> {
-        self.fake.origins()
-    }
-
-    fn settings(&self) -> Values {
-        self.fake.settings()
-    }
-
-    fn answers(&self) -> Values {
-        self.fake.answers()
-    }
-
-    fn provider(&self) -> Option<&Provider> {
-        self.fake.provider().filter(|_| self.users)
-    }
-
-    fn handle(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Bytes>> {
-        Box::pin(async move {
-            let line = format!("{} {}", request.method(), request.uri());
-            let range = request.headers().get("content-range");
-            let seen = Seen {
-                line: line.clone(),
-                range: range.map(|range| range.to_str().unwrap().to_owned()),
-                authorized: request.headers().contains_key("authorization"),
-            };
-            self.seen.lock().unwrap().push(seen);
-            let mut response = self.fake.handle(request).await;
-            let twist = {
-                let mut twists = self.twists.lock().unwrap();
-                let at = twists.iter().position(|(part, _)| line.contains(part));
-                at.and_then(|at| twists.remove(at))
-            };
-            if let Some((_, twist)) = twist {
-                twist(&mut response);
-            }
-            response
-        })
-    }
-
-    fn objects(&self) -> BoxFuture<'_, Vec<Object>> {
-        self.fake.objects()
-    }
-
-    fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
-        self.fake.leftovers()
-    }
-
-    fn refusal(&self, status: u16) -> (&'static str, String) {
-        self.fake.refusal(status)
-    }
-
-    fn commits(&self, method: &Method, path_and_query: &str) -> bool {
-        self.fake.commits(method, path_and_query)
-    }
-}
-
+/// A stage with one of Google's services.
 struct Stage {
-    hub: Hub,
-    watched: Arc<Watched>,
-    vendor: Vendor,
+    stage: stage::Stage,
     action: &'static str,
+}
+
+impl std::ops::Deref for Stage {
+    type Target = stage::Stage;
+
+    fn deref(&self) -> &stage::Stage {
+        &self.stage
+    }
 }
 
 impl Stage {
     async fn set(action: &'static str) -> Self {
-        Self::with(action, true).await
+        Self { stage: stage::Stage::set(Script::before(action)).await, action }
     }
 
-    async fn with(action: &'static str, users: bool) -> Self {
-        let (action, fake) = fakes()
-            .into_iter()
-            .map(|make| make())
-            .find(|(each, _)| each.spec().name == action)
-            .map(|(_, fake)| (action, fake))
-            .unwrap();
-        let watched =
-            Arc::new(Watched { fake, seen: Mutex::default(), twists: Mutex::default(), users });
-        let vendor = Vendor::start(Arc::clone(&watched) as _, true).await.unwrap();
-        let known = watched.fake.provider().map(Provider::client);
-        let client_secret = known.map_or("none", |(_, secret)| secret);
-        let mut egress = EgressConfig::new("a secret below the idempotency keys".into());
-        egress.origins = Origins::parse(vendor.origins()).unwrap();
-        egress.retry = RetryPolicy {
-            tries: 3,
-            first_wait: Duration::from_millis(1),
-            ..RetryPolicy::default()
-        };
-        let hub = Hub::builder()
-            .actions(sendoff_destinations::all(&Default::default()))
-            .secrets([SECRET.into()])
-            .oauth_client("google_drive", "hub", client_secret.into())
-            .egress(egress)
-            .build()
-            .unwrap();
-        Self { hub, watched, vendor, action }
-    }
-
-    fn twist(&self, part: &'static str, how: impl FnOnce(&mut Response<Bytes>) + Send + 'static) {
-        self.watched.twists.lock().unwrap().push_back((part, Box::new(how)));
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let token = Token::issue(&SECRET.into(), None).unwrap();
-        let request = Request::post(format!("/actions/{}/{path}", self.action))
-            .header("authorization", format!("Token token=\"{token}\""))
-            .header("x-looker-webhook-id", "0123456789abcdef")
-            .body(Full::from(body.to_string()))
-            .unwrap();
-        let response = self.hub.clone().oneshot(request).await.unwrap();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        serde_json::from_slice(&bytes).unwrap()
-    }
-
-    /// The stand-in's settings, and its login if it has one.
-    fn settings(&self) -> Value {
-        let mut settings = json!(self.watched.settings());
-        if let Some(state) = self.watched.state() {
-            settings["state_json"] = json!(state);
-        }
-        settings
+    /// Nobody logs in: a service account does.
+    async fn without_login(action: &'static str) -> Self {
+        let script = Script::before(action).without_login();
+        Self { stage: stage::Stage::set(script).await, action }
     }
 
     /// Sends so many bytes with `more` in the form, and returns Looker's part of the answer.
@@ -170,55 +45,29 @@ impl Stage {
     }
 
     async fn send_by(&self, settings: &Value, bytes: usize, more: Value) -> Value {
-        let mut form = json!(self.watched.answers());
-        for (name, value) in more.as_object().unwrap() {
-            form[name] = value.clone();
-        }
+        let form = with(json!(self.vendor.behind().answers()), more);
         let data = "0123456789abcde\n".repeat(bytes.div_ceil(16));
-        let body = json!({
-            "type": "query",
-            "scheduled_plan": { "scheduled_plan_id": 88, "title": "Umsätze 100%" },
-            "data": settings,
-            "form_params": form,
-            "attachment": { "mimetype": "text/csv", "extension": "csv", "data": &data[..bytes] },
-        });
-        self.post("execute", body).await["looker"].take()
+        self.stage.send(self.action, settings.clone(), form, &data[..bytes]).await
     }
 
     /// The fields of the form after these answers, by name.
     async fn form(&self, settings: &Value, answers: Value) -> Value {
-        let body = json!({"type": "query", "data": settings, "form_params": answers});
-        let mut form = self.post("form", body).await;
-        let fields = if form.is_array() { form.take() } else { form["fields"].take() };
-        let fields = fields.as_array().unwrap_or_else(|| panic!("no form: {form}")).clone();
-        fields.into_iter().map(|one| (one["name"].as_str().unwrap().to_owned(), one)).collect()
+        self.stage.form(self.action, settings, answers).await
     }
 
-    fn seen(&self, part: &str) -> Vec<Seen> {
-        let seen = self.watched.seen.lock().unwrap();
-        seen.iter().filter(|seen| seen.line.contains(part)).cloned().collect()
+    fn seen(&self, part: &str) -> Vec<Asked> {
+        self.vendor.asked_for(part)
     }
 
     /// The ranges of what was sent to sessions.
     fn ranges(&self) -> Vec<String> {
-        self.seen("PUT /").into_iter().map(|seen| seen.range.unwrap()).collect()
+        self.seen("PUT /").iter().map(|asked| asked.header("content-range").to_owned()).collect()
     }
 
     async fn stored(&self) -> Vec<(String, u64)> {
-        let objects = self.watched.objects().await;
+        let objects = self.vendor.behind().objects().await;
         objects.into_iter().map(|object| (object.name, object.bytes)).collect()
     }
-}
-
-fn delivered(answer: &Value) {
-    assert_eq!(answer["success"], true, "{answer}");
-}
-
-fn refused<'a>(answer: &'a Value, words: &str) -> &'a str {
-    assert_eq!(answer["success"], false, "{answer}");
-    let message = answer["message"].as_str().unwrap();
-    assert!(message.contains(words), "{message}");
-    message
 }
 
 #[tokio::test]
@@ -228,7 +77,10 @@ async fn a_large_file_goes_up_in_pieces_whose_end_is_told_with_the_last() {
     let ranges = ["bytes 0-8388607/*", "bytes 8388608-16777215/*"].map(str::to_owned);
     let last = "bytes 16777216-17825796/17825797".to_owned();
     assert_eq!(stage.ranges(), [ranges.as_slice(), &[last]].concat());
-    assert!(stage.seen("PUT /").iter().all(|seen| !seen.authorized), "the session is enough");
+    assert!(
+        stage.seen("PUT /").iter().all(|seen| !seen.headers.contains_key("authorization")),
+        "the session is enough"
+    );
     assert_eq!(stage.stored().await, [("quarterly-reports/daily/orders.csv".into(), 17_825_797)]);
 }
 
@@ -248,7 +100,7 @@ async fn a_broken_connection_is_taken_up_where_google_says_and_not_from_the_star
     let stage = Stage::set("google_cloud_storage").await;
     let after = (5 * MIB) as u64;
     let injury = Injury { flow: Flow::Up, after, damage: Damage::Close, lasting: false };
-    stage.vendor.proxy().injure(injury);
+    stage.running.proxy().injure(injury);
     delivered(&stage.send(9 * MIB, json!({})).await);
     let ranges = stage.ranges();
     assert_eq!(ranges[..2], ["bytes 0-8388607/*", "bytes */*"]);
@@ -265,9 +117,7 @@ async fn a_broken_connection_is_taken_up_where_google_says_and_not_from_the_star
 #[tokio::test]
 async fn a_piece_that_arrived_although_google_failed_is_not_sent_again() {
     let stage = Stage::set("google_cloud_storage").await;
-    stage.twist("PUT /", |response| {
-        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-    });
+    stage.vendor.twist("PUT /", with_status(503));
     delivered(&stage.send(9 * MIB, json!({})).await);
     assert_eq!(stage.ranges(), ["bytes 0-8388607/*", "bytes */*", "bytes 8388608-9437183/9437184"]);
 }
@@ -276,7 +126,7 @@ async fn a_piece_that_arrived_although_google_failed_is_not_sent_again() {
 async fn google_that_loses_confirmed_bytes_gets_no_file_with_a_hole() {
     let stage = Stage::set("google_cloud_storage").await;
     for _ in 0..2 {
-        stage.twist("PUT /", |response| {
+        stage.vendor.twist("PUT /", |response| {
             response.headers_mut().remove("range");
         });
     }
@@ -284,13 +134,13 @@ async fn google_that_loses_confirmed_bytes_gets_no_file_with_a_hole() {
     delivered(&stage.send(9 * MIB, json!({})).await);
     assert_eq!(stage.ranges()[..3], ["bytes 0-8388607/*"; 3]);
     let stage = Stage::set("google_cloud_storage").await;
-    stage.twist("PUT /", |_| {});
-    stage.twist("PUT /", |response| {
+    stage.vendor.twist("PUT /", |_| {});
+    stage.vendor.twist("PUT /", |response| {
         response.headers_mut().insert("range", "bytes=0-1048575".parse().unwrap());
     });
     refused(&stage.send(17 * MIB, json!({})).await, "lost a part of the upload");
     assert_eq!(stage.stored().await, []);
-    assert_eq!(stage.watched.leftovers().await, [""; 0]);
+    assert_eq!(stage.vendor.behind().leftovers().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -299,9 +149,9 @@ async fn a_file_that_google_holds_otherwise_than_it_was_sent_is_taken_back() {
         let stage = Stage::set("google_cloud_storage").await;
         let part = if bytes > MIB { "PUT /" } else { "uploadType=multipart" };
         if bytes > MIB {
-            stage.twist(part, |_| {});
+            stage.vendor.twist(part, |_| {});
         }
-        stage.twist(part, |response| {
+        stage.vendor.twist(part, |response| {
             let mut object: Value = serde_json::from_slice(response.body()).unwrap();
             object["md5Hash"] = json!("rL0Y20zC+Fzt72VPzMSk2A==");
             *response.body_mut() = object.to_string().into();
@@ -315,12 +165,12 @@ async fn a_file_that_google_holds_otherwise_than_it_was_sent_is_taken_back() {
 async fn deliveries_at_once_share_one_login_and_a_refused_token_is_renewed() {
     let stage = Stage::set("google_cloud_storage").await;
     let sent = (0..8).map(|n| stage.send(100, json!({"filename": format!("{n}.csv")})));
-    join_all(sent).await.iter().for_each(delivered);
+    for answer in join_all(sent).await {
+        delivered(&answer);
+    }
     assert_eq!(stage.seen("POST /token").len(), 1);
     assert_eq!(stage.stored().await.len(), 8);
-    stage.twist("uploadType=multipart", |response| {
-        *response.status_mut() = http::StatusCode::UNAUTHORIZED;
-    });
+    stage.vendor.twist("uploadType=multipart", with_status(401));
     delivered(&stage.send(100, json!({})).await);
     assert_eq!(stage.seen("POST /token").len(), 2);
 }
@@ -328,7 +178,7 @@ async fn deliveries_at_once_share_one_login_and_a_refused_token_is_renewed() {
 #[tokio::test]
 async fn too_fast_is_waited_for_although_it_reads_403() {
     let stage = Stage::set("google_cloud_storage").await;
-    stage.twist("uploadType=multipart", |response| {
+    stage.vendor.twist("uploadType=multipart", |response| {
         *response.status_mut() = http::StatusCode::FORBIDDEN;
         let error = json!({"error": {"code": 403, "message": "Rate Limit Exceeded",
             "errors": [{"domain": "usageLimits", "reason": "rateLimitExceeded"}]}});
@@ -341,7 +191,7 @@ async fn too_fast_is_waited_for_although_it_reads_403() {
 #[tokio::test]
 async fn the_session_stays_at_the_host_that_gave_it() {
     let stage = Stage::set("google_cloud_storage").await;
-    stage.twist("uploadType=resumable", |response| {
+    stage.vendor.twist("uploadType=resumable", |response| {
         let elsewhere = "https://storage.googleapis.com.evil.example/upload?upload_id=1";
         response.headers_mut().insert("location", elsewhere.parse().unwrap());
     });
@@ -506,9 +356,9 @@ async fn the_same_file_gets_new_content_whatever_it_is_called_by_now() {
     delivered(&stage.send(20, replace.clone()).await);
     assert_eq!(stage.stored().await, [(format!("{REPORTS}/orders.csv"), 20)]);
     // Somebody renames it, and makes another one of its old name.
-    let provider = stage.watched.fake.provider().unwrap();
+    let provider = stage.vendor.behind().provider().unwrap();
     let token = provider.log_in().access;
-    let renamed = Bytes::from_static(br#"{"name": "Orders of all"}"#);
+    let renamed = bytes::Bytes::from_static(br#"{"name": "Orders of all"}"#);
     let body = ByteStream::new(futures_util::stream::iter([Ok(renamed)]));
     let request = Request::patch("/drive/v3/files/1FileNumber0001OfTests?supportsAllDrives=true")
         .header("host", "www.googleapis.com")
@@ -516,7 +366,7 @@ async fn the_same_file_gets_new_content_whatever_it_is_called_by_now() {
         .header("authorization", format!("Bearer {token}"))
         .body(body)
         .unwrap();
-    assert_eq!(stage.watched.fake.handle(request).await.status(), 200);
+    assert_eq!(stage.vendor.behind().handle(request).await.status(), 200);
     delivered(&stage.send(5, json!({})).await);
     delivered(&stage.send(30, replace).await);
     let mut stored = stage.stored().await;
@@ -562,8 +412,8 @@ async fn sharing_is_told_and_undoes_nothing() {
 
 #[tokio::test]
 async fn a_service_account_needs_nobody_s_login() {
-    let stage = Stage::with("google_drive", false).await;
-    let cloud = fakes().into_iter().map(|make| make().1.settings());
+    let stage = Stage::without_login("google_drive").await;
+    let cloud = sendoff_destinations::fakes().into_iter().map(|make| make().1.settings());
     let key = cloud.into_iter().find_map(|s| s.get("private_key").map(str::to_owned)).unwrap();
     let file = json!({
         "client_email": "looker@sendoff-demo.iam.gserviceaccount.com",

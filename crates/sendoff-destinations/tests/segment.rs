@@ -2,20 +2,18 @@
 //!
 //! That rows arrive each once and that faults are told truthfully is the behaviour suite's part.
 
-#![allow(clippy::disallowed_methods, reason = "the test reads bodies that it made itself")]
+mod stage;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Full};
-use sendoff::testing::{Fake, Object, Vendor};
-use sendoff::{ByteStream, EgressConfig, Hub, Origins, Token, Values};
+use sendoff::testing::{Fake, Object};
+use sendoff::{ByteStream, Values};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
-const SECRET: &str = "the hub secret of these tests";
+use stage::{Stage, call, query};
 
 /// A workspace that keeps what it gets and refuses batches that hold the word `poison`.
 #[derive(Default)]
@@ -98,33 +96,12 @@ impl Sending {
 
     /// Looker's part of the answer, and the bodies that Segment took.
     async fn send(&self) -> (Value, Vec<(String, Value)>) {
-        let workspace = Arc::new(Workspace::default());
-        let vendor = Vendor::start(Arc::clone(&workspace) as _, true).await.unwrap();
-        let mut egress = EgressConfig::new("a secret below the idempotency keys".into());
-        egress.origins = Origins::parse(vendor.origins()).unwrap();
-        let hub = Hub::builder()
-            .actions(sendoff_destinations::all(&Default::default()))
-            .secrets([SECRET.into()])
-            .egress(egress)
-            .build()
-            .unwrap();
-        let body = json!({
-            "type": "query",
-            "scheduled_plan": { "scheduled_plan_id": 88, "query": self.query },
-            "data": self.settings,
-            "form_params": self.form,
-            "attachment": { "mimetype": "application/json", "extension": "json", "data": self.data },
-        });
-        let token = Token::issue(&SECRET.into(), None).unwrap();
-        let mut request = Request::post(format!("/actions/{}/execute", self.action))
-            .header("authorization", format!("Token token=\"{token}\""));
-        if let Some(id) = self.webhook_id {
-            request = request.header("x-looker-webhook-id", id);
-        }
-        let response = hub.oneshot(request.body(Full::from(body.to_string())).unwrap()).await;
-        let bytes = response.unwrap().into_body().collect().await.unwrap().to_bytes();
-        let answer = serde_json::from_slice::<Value>(&bytes).unwrap()["looker"].take();
-        (answer, std::mem::take(&mut *workspace.0.lock().unwrap()))
+        let stage = Stage::set(Workspace::default()).await;
+        let mut body = query(self.settings.clone(), self.form.clone(), &self.data);
+        body["scheduled_plan"]["query"] = self.query.clone();
+        let path = format!("/actions/{}/execute", self.action);
+        let answer = call(&stage.hub, &path, self.webhook_id, body).await["looker"].take();
+        (answer, std::mem::take(&mut *stage.vendor.0.lock().unwrap()))
     }
 
     /// The calls of a delivery that succeeds, without what differs from run to run.

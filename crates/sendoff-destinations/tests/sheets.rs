@@ -2,208 +2,73 @@
 //!
 //! That faults are told truthfully is the behaviour suite's part.
 
-#![allow(clippy::disallowed_methods, reason = "the test reads bodies that it made itself")]
+mod stage;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use sendoff::testing::{Fake, Object, Provider, Vendor};
-use sendoff::{ByteStream, EgressConfig, Hub, Origins, RetryPolicy, Token, Values};
-use sendoff_destinations::fakes;
+use http::Request;
+use sendoff::ByteStream;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
-const SECRET: &str = "the hub secret of these tests";
+use stage::{Asked, Script, delivered, refusal, refused, with, with_status};
+
 const ORDERS: &str = "1OrdersSpreadsheetOfTests";
 const COMMIT: &str = "batchUpdate?fields=spreadsheetId ";
 const ASIDE: &str = "batchUpdate?fields=spreadsheetId%2Creplies";
 const WRITE: &str = "valueInputOption=";
 
-/// A stand-in whose requests are counted and whose answers can be replaced.
-struct Watched {
-    fake: Arc<dyn Fake>,
-    seen: Mutex<Vec<(String, usize)>>,
-    /// What a request's line holds, how many such requests are let through first, what the next
-    /// ones are answered with, and whether they are carried out before.
-    twists: Mutex<VecDeque<Twist>>,
-}
-
-struct Twist {
-    part: &'static str,
-    after: usize,
-    status: u16,
-    carried_out: bool,
-    times: usize,
-}
-
-impl Fake for Watched {
-    fn origins(&self) -> Vec<String> {
-        self.fake.origins()
-    }
-
-    fn settings(&self) -> Values {
-        self.fake.settings()
-    }
-
-    fn answers(&self) -> Values {
-        self.fake.answers()
-    }
-
-    fn provider(&self) -> Option<&Provider> {
-        self.fake.provider()
-    }
-
-    fn handle(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Bytes>> {
-        Box::pin(async move {
-            let line = format!("{} {} ", request.method(), request.uri());
-            let (head, mut body) = request.into_parts();
-            let mut bytes = Vec::new();
-            while let Some(chunk) = body.next().await {
-                bytes.extend_from_slice(&chunk.unwrap());
-            }
-            self.seen.lock().unwrap().push((line.clone(), bytes.len()));
-            let refused = {
-                let mut twists = self.twists.lock().unwrap();
-                twists.iter_mut().find(|twist| line.contains(twist.part)).and_then(|twist| {
-                    if twist.after > 0 {
-                        twist.after -= 1;
-                        return None;
-                    }
-                    twist.times = twist.times.checked_sub(1)?;
-                    Some((twist.status, twist.carried_out))
-                })
-            };
-            let chunk = futures_util::stream::once(std::future::ready(Ok(Bytes::from(bytes))));
-            let request = Request::from_parts(head, ByteStream::new(chunk));
-            let Some((status, carried_out)) = refused else {
-                return self.fake.handle(request).await;
-            };
-            if carried_out {
-                self.fake.handle(request).await;
-            }
-            let mut response = Response::new(Bytes::from(self.fake.refusal(status).1));
-            *response.status_mut() = StatusCode::from_u16(status).unwrap();
-            response
-        })
-    }
-
-    fn objects(&self) -> BoxFuture<'_, Vec<Object>> {
-        self.fake.objects()
-    }
-
-    fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
-        self.fake.leftovers()
-    }
-
-    fn refusal(&self, status: u16) -> (&'static str, String) {
-        self.fake.refusal(status)
-    }
-
-    fn commits(&self, method: &Method, path_and_query: &str) -> bool {
-        self.fake.commits(method, path_and_query)
-    }
-}
-
-struct Stage {
-    hub: Hub,
-    watched: Arc<Watched>,
-    state: String,
-    token: String,
-    _vendor: Vendor,
-}
+/// A stage with Google Sheets.
+struct Stage(stage::Stage);
 
 impl Stage {
     async fn set() -> Self {
-        let fake = fakes()
-            .into_iter()
-            .map(|make| make())
-            .find(|(action, _)| action.spec().name == "google_sheets")
-            .map(|(_, fake)| fake)
-            .unwrap();
-        let watched = Watched { fake, seen: Mutex::default(), twists: Mutex::default() };
-        let watched = Arc::new(watched);
-        let vendor = Vendor::start(Arc::clone(&watched) as _, true).await.unwrap();
-        let provider = watched.fake.provider().unwrap();
-        let granted = provider.log_in();
-        let mut egress = EgressConfig::new("a secret below the idempotency keys".into());
-        egress.origins = Origins::parse(vendor.origins()).unwrap();
-        egress.retry = RetryPolicy {
-            tries: 3,
-            first_wait: Duration::from_millis(1),
-            ..RetryPolicy::default()
-        };
-        let hub = Hub::builder()
-            .actions(sendoff_destinations::all(&Default::default()))
-            .secrets([SECRET.into()])
-            .oauth_client("google_sheets", provider.client().0, provider.client().1.into())
-            .egress(egress)
-            .build()
-            .unwrap();
-        let state = provider.kept(&granted, false);
-        Self { hub, state, token: granted.access, watched, _vendor: vendor }
+        Self(stage::Stage::set(Script::before("google_sheets")).await)
     }
 
-    fn twist(
-        &self,
-        part: &'static str,
-        after: usize,
-        status: u16,
-        carried_out: bool,
-        times: usize,
-    ) {
-        let twist = Twist { part, after, status, carried_out, times };
-        self.watched.twists.lock().unwrap().push_back(twist);
+    /// What is told to requests whose line holds `part`.
+    fn vendor(&self) -> &Script {
+        &self.0.vendor
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let token = Token::issue(&SECRET.into(), None).unwrap();
-        let request = Request::post(format!("/actions/google_sheets/{path}"))
-            .header("authorization", format!("Token token=\"{token}\""))
-            .header("x-looker-webhook-id", "0123456789abcdef")
-            .body(Full::from(body.to_string()))
-            .unwrap();
-        let response = self.hub.clone().oneshot(request).await.unwrap();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        serde_json::from_slice(&bytes).unwrap()
+    /// Those after the first few are refused, again and again.
+    fn refuse(&self, part: &'static str, after: usize, status: u16) {
+        self.let_through(part, after);
+        self.vendor().tell_always(part, refusal(self.vendor().behind(), status));
     }
 
-    fn settings(&self) -> Value {
-        let mut settings = json!(self.watched.settings());
-        settings["state_json"] = json!(self.state);
-        settings
+    fn refuse_times(&self, part: &'static str, status: u16, times: usize) {
+        for _ in 0..times {
+            self.vendor().tell(part, refusal(self.vendor().behind(), status));
+        }
+    }
+
+    fn let_through(&self, part: &'static str, requests: usize) {
+        (0..requests).for_each(|_| self.vendor().twist(part, |_| {}));
+    }
+
+    /// The next one is carried out, and answered with this status.
+    fn lose(&self, part: &'static str, status: u16) {
+        self.vendor().twist(part, with_status(status));
     }
 
     async fn send(&self, kind: &str, data: &str, more: Value) -> Value {
-        let mut form = json!(self.watched.answers());
-        for (name, value) in more.as_object().unwrap() {
-            form[name] = value.clone();
-        }
-        let body = json!({
-            "type": "query",
-            "scheduled_plan": { "scheduled_plan_id": 88, "title": "Sales" },
-            "data": self.settings(),
-            "form_params": form,
-            "attachment": {
-                "mimetype": if kind == "csv" { "text/csv" } else { "application/json" },
-                "extension": kind, "data": data,
-            },
-        });
-        self.post("execute", body).await["looker"].take()
+        let form = with(json!(self.vendor().behind().answers()), more);
+        let mut body = stage::query(self.0.settings(), form, data);
+        body["scheduled_plan"] = json!({ "scheduled_plan_id": 88, "title": "Sales" });
+        body["attachment"]["extension"] = kind.into();
+        self.0.execute("google_sheets", body).await
+    }
+
+    fn token(&self) -> String {
+        self.vendor().behind().provider().unwrap().log_in().access
     }
 
     /// Asks the stand-in as Google's own page would.
     async fn ask(&self, host: &str, path: &str) -> Value {
         let request = Request::get(path)
             .header("host", host)
-            .header("authorization", format!("Bearer {}", self.token))
+            .header("authorization", format!("Bearer {}", self.token()))
             .body(ByteStream::new(futures_util::stream::empty()))
             .unwrap();
-        let response = self.watched.fake.handle(request).await;
+        let response = self.vendor().behind().handle(request).await;
         serde_json::from_slice(response.body()).unwrap()
     }
 
@@ -235,22 +100,9 @@ impl Stage {
         assert_eq!(self.tabs(ORDERS).await, tabs, "{after}");
     }
 
-    fn seen(&self, part: &str) -> Vec<(String, usize)> {
-        let seen = self.watched.seen.lock().unwrap();
-        seen.iter().filter(|(line, _)| line.contains(part)).cloned().collect()
+    fn seen(&self, part: &str) -> Vec<Asked> {
+        self.vendor().asked_for(part)
     }
-}
-
-fn delivered(answer: &Value) -> &str {
-    assert_eq!(answer["success"], true, "{answer}");
-    answer["message"].as_str().unwrap()
-}
-
-fn refused<'a>(answer: &'a Value, words: &str) -> &'a str {
-    assert_eq!(answer["success"], false, "{answer}");
-    let message = answer["message"].as_str().unwrap();
-    assert!(message.contains(words), "{message}");
-    message
 }
 
 const CSV: &str =
@@ -298,7 +150,10 @@ async fn what_fails_half_way_leaves_the_old_content() {
     for (part, after) in [(WRITE, 1), (ASIDE, 0), (COMMIT, 0)] {
         for status in [400, 403, 500] {
             let stage = Stage::set().await;
-            stage.twist(part, after, status, false, if part == ASIDE { 1 } else { usize::MAX });
+            match part {
+                ASIDE => stage.refuse_times(part, status, 1),
+                part => stage.refuse(part, after, status),
+            }
             let answer = stage.send("csv", &large(), json!({})).await;
             let what = format!("{part} {status}");
             if (part, status) == (ASIDE, 500) {
@@ -321,7 +176,7 @@ async fn what_fails_half_way_leaves_the_old_content() {
 #[tokio::test]
 async fn a_last_step_whose_answer_is_a_failure_is_looked_after() {
     let stage = Stage::set().await;
-    stage.twist(COMMIT, 0, 503, true, 1);
+    stage.lose(COMMIT, 503);
     delivered(&stage.send("csv", CSV, json!({})).await);
     assert_eq!(stage.tabs(ORDERS).await.len(), 2);
     assert_eq!(stage.cells(ORDERS, "Data").await[1][0], "=SUM(1;2)");
@@ -330,7 +185,7 @@ async fn a_last_step_whose_answer_is_a_failure_is_looked_after() {
 #[tokio::test]
 async fn a_hidden_tab_that_was_made_without_an_answer_is_used() {
     let stage = Stage::set().await;
-    stage.twist(ASIDE, 0, 503, true, 1);
+    stage.lose(ASIDE, 503);
     delivered(&stage.send("csv", CSV, json!({})).await);
     assert_eq!(stage.tabs(ORDERS).await.len(), 2);
 }
@@ -382,14 +237,14 @@ async fn a_new_spreadsheet_has_the_name_without_csv_and_is_found_again() {
         delivered(&stage.send("csv", CSV, form).await);
     }
     let made = stage.seen("POST /drive/v3/files");
-    assert_eq!(made.len(), 2, "the second delivery replaced the first's: {made:?}");
+    assert_eq!(made.len(), 2, "the second delivery replaced the first's");
     for id in ["1FileNumber0001OfTests", "1FileNumber0002OfTests"] {
         assert_eq!(stage.cells(id, "Sheet1").await[1][0], "=SUM(1;2)");
         let path = format!("/drive/v3/files/{id}?supportsAllDrives=true");
         assert_eq!(stage.ask("www.googleapis.com", &path).await["name"], "It's new");
     }
     // One that nothing was written to goes into the bin.
-    stage.twist(WRITE, 0, 400, false, usize::MAX);
+    stage.refuse(WRITE, 0, 400);
     let form = json!({"filename": "third", "overwrite": "no"});
     refused(&stage.send("csv", CSV, form).await, "invalid argument");
     let path = "/drive/v3/files/1FileNumber0003OfTests?supportsAllDrives=true";
@@ -420,9 +275,9 @@ async fn a_spreadsheet_by_its_address_and_a_tab_by_its_name() {
     let form = json!({"spreadsheet": address, "tab": "gid=12345"});
     refused(&stage.send("csv", CSV, form).await, "The tab is gone");
     // The form shows them.
-    let body = json!({"type": "query", "data": stage.settings(),
+    let body = json!({"type": "query", "data": stage.0.settings(),
         "form_params": {"spreadsheet": address}});
-    let form = stage.post("form", body).await;
+    let form = stage.0.call("/actions/google_sheets/form", body).await;
     let fields = form["fields"].as_array().or(form.as_array()).unwrap();
     let tab = fields.iter().find(|field| field["name"] == "tab").unwrap();
     let names: Vec<_> = tab["options"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
@@ -458,10 +313,11 @@ async fn the_grid_is_there_first_and_the_calls_are_few() {
     let data = large();
     delivered(&stage.send("csv", &data, json!({})).await);
     let (writes, steps) = (stage.seen(WRITE), stage.seen(":batchUpdate"));
-    assert_eq!(steps.len(), 2, "{steps:?}");
-    assert!(writes.iter().all(|(_, bytes)| *bytes <= 2_000_002), "{writes:?}");
-    let sum: usize = writes.iter().map(|(_, bytes)| bytes).sum();
-    assert_eq!(writes.len(), sum.div_ceil(2_000_000), "{writes:?}");
+    assert_eq!(steps.len(), 2);
+    let bytes: Vec<_> = writes.iter().map(|asked| asked.body.len()).collect();
+    assert!(bytes.iter().all(|bytes| *bytes <= 2_000_002), "{bytes:?}");
+    let sum: usize = bytes.iter().sum();
+    assert_eq!(bytes.len(), sum.div_ceil(2_000_000), "{bytes:?}");
     assert_eq!(stage.tabs(ORDERS).await[0].2, 30_001);
 }
 
@@ -488,8 +344,8 @@ async fn what_does_not_fit_is_told_before_anything_is_touched() {
 async fn a_used_up_quota_is_waited_for() {
     let stage = Stage::set().await;
     // The door itself tries a write three times.
-    stage.twist(WRITE, 0, 429, false, 4);
-    stage.twist(COMMIT, 0, 429, false, 1);
+    stage.refuse_times(WRITE, 429, 4);
+    stage.refuse_times(COMMIT, 429, 1);
     delivered(&stage.send("csv", CSV, json!({})).await);
     assert_eq!(stage.cells(ORDERS, "Data").await[1][0], "=SUM(1;2)");
 }

@@ -1,0 +1,352 @@
+//! What is said when a vendor refuses a part, in its own words: which row, who must act, what came
+//! of the others.
+//!
+//! That every refusal is told truthfully is the behaviour suite's part.
+
+mod stage;
+
+use serde_json::{Value, json};
+
+use stage::{Script, Stage, answer, delivered, message, query, refused, text, with, with_status};
+
+/// Rows of one column with a tag, and of further ones without.
+fn rows(tag: &str, names: &[&str], rows: &[&[Value]]) -> String {
+    let field = |(n, name): (usize, &&str)| json!({ "name": name, "label": name, "tags": if n == 0 { json!([tag]) } else { json!([]) } });
+    let fields: Vec<_> = names.iter().enumerate().map(field).collect();
+    let row = |row: &&[Value]| -> Value {
+        let cells = names.iter().zip(row.iter());
+        cells.map(|(name, value)| ((*name).to_owned(), json!({ "value": value }))).collect()
+    };
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    json!({ "fields": { "dimensions": fields }, "data": rows }).to_string()
+}
+
+/// A stage with a destination's stand-in, and what sends to it with the stand-in's own answers.
+async fn before(action: &str) -> Stage {
+    Stage::set(Script::before(action)).await
+}
+
+async fn send(stage: &Stage, action: &str, form: Value, data: &str) -> Value {
+    let form = with(json!(stage.vendor.behind().answers()), form);
+    stage.send(action, stage.settings(), form, data).await
+}
+
+// EC2 <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>
+
+fn ec2_refuses() -> stage::Answer {
+    text(
+        403,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Errors><Error><Code>UnauthorizedOperation\
+         </Code><Message>You are not authorized to perform this operation.</Message></Error></Errors>\
+         <RequestID>0</RequestID></Response>",
+    )
+}
+
+fn instances() -> String {
+    let ids = ["i-0000000000000001a", "i-0000000000000002a"].map(|id| vec![json!(id)]);
+    let ids: Vec<&[Value]> = ids.iter().map(Vec::as_slice).collect();
+    rows("aws_resource_id", &["hosts.id"], &ids)
+}
+
+#[tokio::test]
+async fn ec2_keys_that_may_stop_and_not_look_stop() {
+    let stage = before("aws_ec2_stop_instance").await;
+    stage.vendor.tell("POST / ", ec2_refuses());
+    let answer = send(&stage, "aws_ec2_stop_instance", json!({}), &instances()).await;
+    assert!(delivered(&answer).contains("2 of 2 rows accepted (2 stop"), "{answer}");
+    let asked: Vec<_> = stage.vendor.asked().iter().map(|one| one.text().to_owned()).collect();
+    assert!(asked[0].contains("Action=DescribeInstances"), "{asked:?}");
+    assert!(asked[1].contains("Action=StopInstances"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn ec2_keys_that_may_not_stop_are_told_to_the_admin() {
+    let stage = before("aws_ec2_stop_instance").await;
+    stage.vendor.twist("POST / ", |_| {});
+    stage.vendor.tell("POST / ", ec2_refuses());
+    let answer = send(&stage, "aws_ec2_stop_instance", json!({}), &instances()).await;
+    let said = refused(&answer, "You are not authorized to perform this operation.");
+    assert!(said.contains("UnauthorizedOperation") && said.contains("Looker admin"), "{said}");
+    assert_eq!(stage.vendor.asked().len(), 2, "what is not allowed is asked once");
+}
+
+#[tokio::test]
+async fn ec2_without_keys_is_told_before_amazon_is_asked() {
+    let stage = before("aws_ec2_stop_instance").await;
+    for (missing, words) in [("access_key_id", "access key"), ("secret_access_key", "secret key")] {
+        let mut settings = stage.settings();
+        settings.as_object_mut().unwrap().remove(missing);
+        let form = json!(stage.vendor.behind().answers());
+        let answer = stage.send("aws_ec2_stop_instance", settings, form, &instances()).await;
+        refused(&answer, &format!("The {words} of Amazon EC2 is missing."));
+    }
+    assert!(stage.vendor.asked().is_empty());
+}
+
+// DigitalOcean <https://docs.digitalocean.com/reference/api/reference/droplet-actions/>
+
+fn droplets(ids: &[u64]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| vec![json!(id)]).collect();
+    let ids: Vec<&[Value]> = ids.iter().map(Vec::as_slice).collect();
+    rows("digitalocean_droplet_id", &["droplets.id"], &ids)
+}
+
+#[tokio::test]
+async fn each_droplet_that_is_refused_is_named_with_the_vendors_words() {
+    let stage = before("digitalocean_droplet").await;
+    let pending = json!({ "id": "unprocessable_entity",
+                          "message": "Droplet already has a pending event." });
+    stage.vendor.tell("POST /v2/droplets/11/actions", answer(422, pending));
+    let data = droplets(&[11, 12, 900_000_000_001]);
+    let answer = send(&stage, "digitalocean_droplet", json!({}), &data).await;
+    let said = refused(&answer, "1 of 3 rows accepted (1 shutting down); 2 failed");
+    assert!(said.contains("11 was refused: ") && said.contains("pending event"), "{said}");
+    assert!(said.contains("900000000001 was not found: "), "{said}");
+    assert!(said.contains("could not be found"), "{said}");
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_change_droplets_ends_the_delivery() {
+    let stage = before("digitalocean_droplet").await;
+    let denied = || {
+        let message = "You are not authorized to perform this operation";
+        answer(403, json!({ "id": "Forbidden", "message": message }))
+    };
+    // It may not look, which nobody needs; nor change.
+    stage.vendor.tell_always("GET /v2/droplets/", denied());
+    stage.vendor.tell_always("POST /v2/droplets/", denied());
+    let answer = send(&stage, "digitalocean_droplet", json!({}), &droplets(&[11])).await;
+    refused(&answer, "You are not authorized to perform this operation");
+    assert_eq!(stage.vendor.asked_for("POST ").len(), 1);
+}
+
+// HubSpot <https://developers.hubspot.com/docs/api-reference/error-handling>
+
+fn contacts(ids: &[&str]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| vec![json!(id), json!("Graz")]).collect();
+    let ids: Vec<&[Value]> = ids.iter().map(Vec::as_slice).collect();
+    rows("hubspot_contact_id", &["crm.id", "crm.city"], &ids)
+}
+
+const UPDATE: &str = "POST /crm/objects/2026-03/contacts/batch/update";
+
+#[tokio::test]
+async fn hubspots_207_refuses_the_rows_that_it_names() {
+    let stage = before("hubspot_contacts").await;
+    let partly = json!({
+        "status": "COMPLETE", "results": [{ "id": "71" }, { "id": "73" }], "numErrors": 1,
+        "errors": [{ "status": "error", "category": "OBJECT_NOT_FOUND",
+                     "message": "Could not get some CONTACT objects, they may be deleted",
+                     "context": { "ids": ["72"] } }],
+    });
+    stage.vendor.tell(UPDATE, answer(207, partly));
+    let answer = send(&stage, "hubspot_contacts", json!({}), &contacts(&["71", "72", "73"])).await;
+    let said = refused(&answer, "2 of 3 rows accepted; 1 refused; first: row 2, ");
+    assert!(said.contains("Could not get some CONTACT objects, they may be deleted"), "{said}");
+    assert_eq!(stage.vendor.asked_for(UPDATE).len(), 1, "what was taken is not sent again");
+}
+
+#[tokio::test]
+async fn hubspots_conflict_is_halved_down_to_the_row_at_fault() {
+    let stage = before("hubspot_contacts").await;
+    let conflict = || {
+        let message = "Contact already exists. Existing ID: 99";
+        answer(409, json!({ "status": "error", "category": "CONFLICT", "message": message }))
+    };
+    // All three, then the half with two, of which the second alone is at fault.
+    stage.vendor.tell(UPDATE, conflict());
+    stage.vendor.twist(UPDATE, |_| {});
+    stage.vendor.tell(UPDATE, conflict());
+    stage.vendor.twist(UPDATE, |_| {});
+    stage.vendor.tell(UPDATE, conflict());
+    let answer = send(&stage, "hubspot_contacts", json!({}), &contacts(&["71", "72", "73"])).await;
+    let said = refused(&answer, "2 of 3 rows accepted; 1 refused; first: row 3, ");
+    assert!(said.contains("Contact already exists. Existing ID: 99"), "{said}");
+    let sent = stage.vendor.asked_for(UPDATE);
+    let sizes = sent.iter().map(|one| one.json()["inputs"].as_array().unwrap().len());
+    assert_eq!(sizes.collect::<Vec<_>>(), [3, 1, 2, 1, 1]);
+}
+
+// Twilio <https://www.twilio.com/docs/api/errors>
+
+fn phones(phones: &[&str]) -> String {
+    let phones: Vec<_> = phones.iter().map(|phone| vec![json!(phone), json!("Zoë")]).collect();
+    let phones: Vec<&[Value]> = phones.iter().map(Vec::as_slice).collect();
+    rows("phone", &["users.phone", "users.first_name"], &phones)
+}
+
+fn twilio_refuses(status: u16, code: u32, message: &str) -> stage::Answer {
+    answer(status, json!({ "code": code, "message": message, "status": status }))
+}
+
+#[tokio::test]
+async fn twilio_refuses_a_number_and_the_others_get_their_message() {
+    for (code, words) in [
+        (21_211, "Invalid 'To' Phone Number: +4369900000XXXX"),
+        (21_610, "Attempt to send to unsubscribed recipient"),
+    ] {
+        let stage = before("twilio_message").await;
+        stage.vendor.tell("POST /", twilio_refuses(400, code, words));
+        let data = phones(&["+43 699 1234567", "+43 699 1234568"]);
+        let answer = send(&stage, "twilio_message", json!({}), &data).await;
+        let said = refused(&answer, "1 of 2 rows accepted; 1 refused; first: row 1, ");
+        assert!(said.contains(&format!("{words} (error {code})")), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn twilio_that_does_not_know_the_account_ends_the_delivery() {
+    let stage = before("twilio_message").await;
+    stage.vendor.tell_always("POST /", twilio_refuses(401, 20_003, "Authenticate"));
+    let data = phones(&["+43 699 1234567", "+43 699 1234568", "+43 699 1234569"]);
+    let answer = send(&stage, "twilio_message", json!({}), &data).await;
+    let said = refused(&answer, "Authenticate");
+    assert!(said.contains("Twilio") && said.contains("401"), "{said}");
+    assert_eq!(stage.vendor.asked().len(), 1, "the others would be refused the same");
+}
+
+#[tokio::test]
+async fn twilio_that_knows_no_such_sender_is_told_to_the_admin() {
+    let stage = before("twilio").await;
+    let words = "The From phone number +15005550006 is not a valid, SMS-capable inbound number";
+    stage.vendor.tell_always("POST /", twilio_refuses(400, 21_606, words));
+    let answer = send(&stage, "twilio", json!({}), "id\n1\n").await;
+    let said = refused(&answer, words);
+    assert!(said.contains("(error 21606)") && said.contains("Looker admin"), "{said}");
+}
+
+// Airtable <https://airtable.com/developers/web/api/errors>
+
+fn records(ids: &[&str]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| vec![json!(id), json!("Graz")]).collect();
+    let ids: Vec<&[Value]> = ids.iter().map(Vec::as_slice).collect();
+    rows("airtable:ID", &["orders.id", "City"], &ids)
+}
+
+const RECORDS: &str = "POST /v0/appCANARY00000001/";
+
+fn airtable_refuses(status: u16, kind: &str, message: &str) -> stage::Answer {
+    answer(status, json!({ "error": { "type": kind, "message": message } }))
+}
+
+#[tokio::test]
+async fn airtables_422_is_halved_down_to_the_row_at_fault() {
+    let stage = before("airtable").await;
+    let words = "Insufficient permissions to create new select option \"Graz\"";
+    let invalid = || airtable_refuses(422, "INVALID_MULTIPLE_CHOICE_OPTIONS", words);
+    stage.vendor.tell(RECORDS, invalid());
+    stage.vendor.tell(RECORDS, invalid());
+    let answer = send(&stage, "airtable", json!({}), &records(&["O1", "O2"])).await;
+    let said = refused(&answer, "1 of 2 rows accepted; 1 refused; first: row 1, ");
+    assert!(said.contains(words), "{said}");
+    assert_eq!(stage.vendor.asked_for(RECORDS).len(), 3);
+}
+
+#[tokio::test]
+async fn airtables_429_is_waited_for_although_it_names_no_time() {
+    let stage = before("airtable").await;
+    let words = "Rate limit exceeded. Please try again later";
+    stage.vendor.tell(RECORDS, airtable_refuses(429, "RATE_LIMIT_REACHED", words));
+    let answer = send(&stage, "airtable", json!({}), &records(&["O1", "O2"])).await;
+    delivered(&answer);
+    assert_eq!(stage.vendor.asked_for(RECORDS).len(), 2);
+}
+
+#[tokio::test]
+async fn airtables_403_ends_the_delivery_with_its_words() {
+    let stage = before("airtable").await;
+    let words = "You are not permitted to perform this operation";
+    stage.vendor.tell_always(RECORDS, airtable_refuses(403, "INVALID_PERMISSIONS", words));
+    let answer = send(&stage, "airtable", json!({}), &records(&["O1", "O2"])).await;
+    refused(&answer, words);
+    assert_eq!(stage.vendor.asked_for(RECORDS).len(), 1);
+}
+
+// SendGrid <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors>
+
+const MAIL: &str = "POST /v3/mail/send";
+
+fn sendgrid_refuses(status: u16, message: &str) -> stage::Answer {
+    answer(status, json!({ "errors": [{ "message": message, "field": null, "help": null }] }))
+}
+
+#[tokio::test]
+async fn sendgrid_tells_who_must_act() {
+    for (status, words, part) in [
+        (
+            401,
+            "The provided authorization grant is invalid, expired, or revoked",
+            "in the settings",
+        ),
+        (413, "content_length exceeds the maximum of 30000000", "too large for SendGrid"),
+        (403, "The from address does not match a verified Sender Identity.", "Verify the sender"),
+    ] {
+        let stage = before("sendgrid").await;
+        stage.vendor.tell_always(MAIL, sendgrid_refuses(status, words));
+        let answer = send(&stage, "sendgrid", json!({}), "id\n1\n").await;
+        let said = refused(&answer, words);
+        assert!(said.contains(part), "{status}: {said}");
+        assert_eq!(stage.vendor.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn sendgrid_refuses_one_rows_message_and_takes_the_others() {
+    let stage = before("sendgrid").await;
+    stage.vendor.tell(MAIL, sendgrid_refuses(413, "The message is too large."));
+    let form = json!({ "to": "{u.mail}", "per_row": "yes" });
+    let mails = ["a@x.example", "b@x.example"].map(|mail| vec![json!(mail)]);
+    let mails: Vec<&[Value]> = mails.iter().map(Vec::as_slice).collect();
+    let answer = send(&stage, "sendgrid", form, &rows("mail", &["u.mail"], &mails)).await;
+    let said = refused(&answer, "1 of 2 rows accepted; 1 refused; first: row 1, ");
+    assert!(said.contains("The message is too large."), "{said}");
+}
+
+// Jira <https://developer.atlassian.com/cloud/jira/platform/rest/v3/intro/#status-codes>
+
+#[tokio::test]
+async fn what_jira_says_of_a_field_stands_at_the_field_of_the_form() {
+    for (field, ours) in [
+        ("project", "project"),
+        ("issuetype", "issueType"),
+        ("summary", "summary"),
+        ("description", "description"),
+        ("customfield_10010", "further_fields"),
+    ] {
+        let stage = before("jira_create_issue").await;
+        let words = format!("{field} is required.");
+        let said = json!({ "errorMessages": [], "errors": { field: words } });
+        stage.vendor.tell("POST /rest/api/3/issue ", answer(400, said));
+        let answer = send(&stage, "jira_create_issue", json!({}), "id\n1\n").await;
+        let at = answer["validation_errors"][ours].as_str().unwrap_or_else(|| panic!("{answer}"));
+        assert_eq!(at, format!("JIRA refused the issue: {field}: {words}"));
+        assert_eq!(stage.vendor.asked_for("/attachments").len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_issue_without_its_file_is_told_with_its_key() {
+    let stage = before("jira_create_issue").await;
+    stage.vendor.tell_always("/attachments", text(413, ""));
+    let answer = send(&stage, "jira_create_issue", json!({}), "id\n1\n").await;
+    let said = refused(&answer, "OPS-1 was created, but the data was not attached");
+    assert!(said.contains("larger than this JIRA lets attachments be"), "{said}");
+}
+
+// Teams <https://learn.microsoft.com/en-us/connectors/teams/#when-a-teams-webhook-request-is-received>
+
+#[tokio::test]
+async fn teams_202_with_nothing_is_a_success_and_200_with_words_is_none() {
+    let stage = before("teams_incomingwebhook").await;
+    let body = query(json!({}), json!(stage.vendor.behind().answers()), "id\n1\n");
+    let answer = stage.execute("teams_incomingwebhook", body.clone()).await;
+    assert_eq!(delivered(&answer), "Teams has the card. It answered 202 Accepted.");
+    let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned \
+                  HTTP error 403 with ContextId tcid=0";
+    stage.vendor.tell("POST /", text(200, failed));
+    let answer = stage.execute("teams_incomingwebhook", body.clone()).await;
+    refused(&answer, "Webhook message delivery failed with error");
+    // A workflow's own answer step may say more, of any status below 300.
+    stage.vendor.twist("POST /", with_status(204));
+    assert!(message(&stage.execute("teams_incomingwebhook", body).await).starts_with("Teams has"));
+}
