@@ -175,9 +175,11 @@ pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
         ("segment_group", segment_group::DIFFERENCES),
         ("segment_track", shared::segment::DIFFERENCES),
         ("segment_track", shared::segment::OF_USERS),
+        ("segment_track", segment_track::DIFFERENCES),
         ("sendgrid", sendgrid::DIFFERENCES),
         ("teams_incomingwebhook", teams_incomingwebhook::DIFFERENCES),
         ("twilio", shared::twilio::DIFFERENCES),
+        ("twilio", twilio::DIFFERENCES),
         ("twilio_message", shared::twilio::DIFFERENCES),
         ("twilio_message", twilio_message::DIFFERENCES),
     ]

@@ -350,3 +350,24 @@ async fn teams_202_with_nothing_is_a_success_and_200_with_words_is_none() {
     stage.vendor.twist("POST /", with_status(204));
     assert!(message(&stage.execute("teams_incomingwebhook", body).await).starts_with("Teams has"));
 }
+
+#[tokio::test]
+async fn a_card_that_a_workflow_finds_too_large_is_posted_with_half_of_its_rows() {
+    let stage = before("teams_incomingwebhook").await;
+    let data: Vec<_> = (0..20).map(|n| vec![json!(format!("{n} {}", "x".repeat(200)))]).collect();
+    let data: Vec<&[Value]> = data.iter().map(Vec::as_slice).collect();
+    let data = rows("note", &["o.note"], &data);
+    stage.vendor.tell("POST /", text(413, "Request entity too large"));
+    let answer = send(&stage, "teams_incomingwebhook", json!({}), &data).await;
+    delivered(&answer);
+    let asked = stage.vendor.asked();
+    let [whole, half] = asked.as_slice() else { panic!("{asked:?}") };
+    assert!(half.body.len() <= whole.body.len() / 2);
+    assert!(half.text().contains(" of 20 rows."), "{}", half.text());
+    // What cannot be shortened is told as the workflow says it.
+    stage.vendor.tell_always("POST /", text(413, "Request entity too large"));
+    let form = json!({ "table_rows": "0" });
+    let answer = send(&stage, "teams_incomingwebhook", form, &data).await;
+    refused(&answer, "Request entity too large");
+    assert_eq!(stage.vendor.asked().len(), 3);
+}

@@ -182,4 +182,14 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "Each id is sent once; what is no id is named and never sent.",
         switch: None,
     },
+    Difference {
+        reference: "Success says nothing: the states that Amazon answers are thrown away.",
+        ours: "The message counts the states, and a click on a cell has Looker run the query again.",
+        switch: None,
+    },
+    Difference {
+        reference: "All instances must be in the region of the settings.",
+        ours: "An ARN, or a column tagged aws_region, names another.",
+        switch: None,
+    },
 ];

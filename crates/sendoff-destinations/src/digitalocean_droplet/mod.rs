@@ -141,6 +141,16 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "More than 20 are refused before the first is touched.",
         switch: Some("max_droplets"),
     },
+    Difference {
+        reference: "All requests are sent at once, and a refusal for too many is not read.",
+        ours: "Four go out in a second, and a 429 is waited for.",
+        switch: None,
+    },
+    Difference {
+        reference: "A value that is no number is sent as NaN.",
+        ours: "It is named and never sent.",
+        switch: None,
+    },
 ];
 
 #[cfg(test)]

@@ -118,6 +118,21 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "Jira Cloud gets version 3 and a document, so that the link can be clicked.",
         switch: None,
     },
+    Difference {
+        reference: "Without a plan or a text the description says undefined.",
+        ours: "What is not there is left out.",
+        switch: None,
+    },
+    Difference {
+        reference: "The key of the issue is thrown away, and a refusal is raw JSON.",
+        ours: "The message has key and link, and what Jira says of a field stands at the field.",
+        switch: None,
+    },
+    Difference {
+        reference: "A project whose issues must have further fields cannot be used.",
+        ours: "They are entered as lines, and the form names those that must be there.",
+        switch: None,
+    },
 ];
 
 impl Action for Jira {

@@ -3,6 +3,7 @@
 use sendoff::pipeline::OnRefusal;
 use sendoff::prelude::*;
 
+use crate::Difference;
 use crate::shared::segment::{self, Kind, Order, Settings};
 
 /// Segment Track: each row is an event of a user.
@@ -32,6 +33,13 @@ impl Action for SegmentTrack {
         segment::send(cx, order, data).await
     }
 }
+
+/// What differs from the reference hub here alone.
+pub(crate) const DIFFERENCES: &[Difference] = &[Difference {
+    reference: "Without a name for the event the whole query runs, and each row fails.",
+    ours: "The name is asked for before anything is read.",
+    switch: None,
+}];
 
 #[cfg(feature = "fakes")]
 pub(crate) fn fake() -> (Box<dyn sendoff::AnyAction>, std::sync::Arc<dyn sendoff::testing::Fake>) {

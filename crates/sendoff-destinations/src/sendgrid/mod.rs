@@ -91,6 +91,21 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "The admin names a default sender; without one the old one is tried, and the refusal says what to do.",
         switch: Some("default_from"),
     },
+    Difference {
+        reference: "The name that is entered gets no extension.",
+        ours: "It is added if there is none.",
+        switch: None,
+    },
+    Difference {
+        reference: "The link to Looker stands in the HTML as it is.",
+        ours: "It is escaped.",
+        switch: None,
+    },
+    Difference {
+        reference: "Of a refusal the status alone is told.",
+        ours: "SendGrid's own words are.",
+        switch: None,
+    },
 ];
 
 impl Action for SendGrid {

@@ -10,7 +10,7 @@ use crate::shared::excerpt::Excerpt;
 
 /// Teams takes messages of 28 KB; the workflow adds something of its own.
 /// <https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook>
-const LARGEST: usize = 27 * 1024;
+pub(super) const LARGEST: usize = 27 * 1024;
 
 /// What the card says.
 pub(super) struct Card {
@@ -34,18 +34,18 @@ pub(super) fn facts(plan: Option<&ScheduledPlan>) -> Vec<(&'static str, String)>
 }
 
 impl Card {
-    /// The message, with as many rows as fit.
+    /// The message, with as many rows as fit into so many bytes; the others are left out.
     ///
     /// # Errors
     /// A form error when it is too large without any row.
-    pub(super) fn fitted(mut self) -> Result<String> {
+    pub(super) fn fitted(&mut self, most: usize) -> Result<String> {
         loop {
             let message = self.message().to_string();
-            if message.len() <= LARGEST {
+            if message.len() <= most {
                 return Ok(message);
             }
             let shortened =
-                self.table.as_mut().is_some_and(|table| table.shorten(message.len(), LARGEST));
+                self.table.as_mut().is_some_and(|table| table.shorten(message.len(), most));
             if !shortened {
                 return Err(Error::form(
                     "text",
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_card_has_text_facts_rows_and_a_link() {
-        let message: Json = serde_json::from_str(&card(2).await.fitted().unwrap()).unwrap();
+        let message: Json = serde_json::from_str(&card(2).await.fitted(LARGEST).unwrap()).unwrap();
         let content = &message["attachments"][0]["content"];
         assert_eq!(content["type"], "AdaptiveCard");
         assert_eq!(content["body"][1]["text"], "one\n\ntwo");
@@ -159,11 +159,11 @@ mod tests {
 
     #[tokio::test]
     async fn rows_that_do_not_fit_are_left_out_and_counted() {
-        let message = card(3_000).await.fitted().unwrap();
+        let message = card(3_000).await.fitted(LARGEST).unwrap();
         assert!((20_000..=LARGEST).contains(&message.len()), "{}", message.len());
         assert!(message.contains(" of 3000 rows."));
         let mut long = card(1).await;
         long.text = "x".repeat(30_000);
-        assert_eq!(long.fitted().unwrap_err().field_name(), Some("text"));
+        assert_eq!(long.fitted(LARGEST).unwrap_err().field_name(), Some("text"));
     }
 }

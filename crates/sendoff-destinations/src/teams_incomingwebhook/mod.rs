@@ -10,7 +10,7 @@ use sendoff::{Commit, Repeatable};
 
 use crate::Difference;
 use crate::shared::hook::address::{Address, Hosts, covers};
-use crate::shared::hook::{Hook, Message};
+use crate::shared::hook::{Confirmed, Hook, Message};
 use crate::shared::wording::{Wanted, Wording, counts, one_line};
 use card::Card;
 use channels::Channels;
@@ -92,6 +92,16 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "A missing answer means no.",
         switch: None,
     },
+    Difference {
+        reference: "The data is rendered and thrown away.",
+        ours: "The card can show its first rows.",
+        switch: Some("table_rows"),
+    },
+    Difference {
+        reference: "A card that is larger than Teams takes is refused.",
+        ours: "Rows are left out until it fits, and counted.",
+        switch: None,
+    },
 ];
 
 impl Action for Teams {
@@ -149,7 +159,7 @@ impl Action for Teams {
             ));
         }
         let text = form.text.as_deref().map(|text| wording.text("text", text)).transpose()?;
-        let card = Card {
+        let mut card = Card {
             title: one_line(&wording.text("title", &form.title)?),
             text: text.unwrap_or_default(),
             facts: match form.is_attached {
@@ -159,10 +169,8 @@ impl Action for Teams {
             table: wording.excerpt().filter(|_| form.table_rows > 0).cloned(),
             link: wording.link().map(str::to_owned),
         };
-        let body = card.fitted()?;
         let hook = Hook::new(cx, address).confirmed_by(confirms);
-        let message = Message { key: cx.http().idempotency_key("card"), body: body.into() };
-        let confirmed = hook.json(cx.http(), message).await;
+        let confirmed = post(cx, &hook, &mut card).await;
         let confirmed = confirmed.map_err(|fault| fault.context("Teams"))?;
         let place = form.channel.as_deref().filter(|_| form.webhook_url.is_none());
         let receipt = Receipt::new("Teams").says(match place {
@@ -177,6 +185,27 @@ impl Action for Teams {
             ),
             false => receipt,
         })
+    }
+}
+
+/// Posts the card. A workflow that adds much of its own may find it too large: then once more, with
+/// half of it.
+async fn post(
+    cx: &Context<Settings>,
+    hook: &Hook<'_, Settings>,
+    card: &mut Card,
+) -> Result<Confirmed> {
+    let message =
+        |body: String| Message { key: cx.http().idempotency_key("card"), body: body.into() };
+    let body = card.fitted(card::LARGEST)?;
+    let half = body.len() / 2;
+    let fault = match hook.json(cx.http(), message(body)).await {
+        Err(fault) if fault.http_status() == Some(413) => fault,
+        posted => return posted,
+    };
+    match card.fitted(half) {
+        Ok(body) => hook.json(cx.http(), message(body)).await,
+        Err(_) => Err(fault),
     }
 }
 

@@ -6,6 +6,7 @@ mod fake;
 use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
+use crate::Difference;
 use crate::shared::twilio::{self, Account, InPlace, Number, Sender, Sent, is_doubtful};
 
 #[cfg(feature = "fakes")]
@@ -216,6 +217,20 @@ impl Settings {
         Sender::of(&self.account, self.from.as_deref(), &self.in_place)
     }
 }
+
+/// What differs from the reference hub here alone.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "One number can be entered.",
+        ours: "Several are separated by commas, and what came of each is told.",
+        switch: None,
+    },
+    Difference {
+        reference: "A cell with a line break counts as two of the ten lines.",
+        ours: "A row is a line, whatever is in it.",
+        switch: Some("lines"),
+    },
+];
 
 #[cfg(test)]
 mod tests {

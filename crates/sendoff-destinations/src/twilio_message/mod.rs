@@ -217,4 +217,19 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "Its row is refused and counted.",
         switch: None,
     },
+    Difference {
+        reference: "A row without a number is sent to nobody, and fails the delivery.",
+        ours: "It is counted as skipped.",
+        switch: None,
+    },
+    Difference {
+        reference: "One number that Twilio refuses, such as one that has opted out, fails the delivery.",
+        ours: "The others get their message; what the count means is chosen in the form.",
+        switch: Some("if_refused"),
+    },
+    Difference {
+        reference: "A pivoted number ends the delivery without a reason.",
+        ours: "The field is named before anything is sent.",
+        switch: None,
+    },
 ];

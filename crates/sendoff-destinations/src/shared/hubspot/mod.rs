@@ -269,6 +269,31 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "They are sent as HubSpot reads them: midnight in UTC, or the moment in the query's time zone.",
         switch: None,
     },
+    Difference {
+        reference: "A request has 10 records unless the admin says more, and half a second passes between two.",
+        ours: "It has 100, the most that HubSpot takes, and nine requests go out in a second.",
+        switch: Some("hubspot_batch_update_size"),
+    },
+    Difference {
+        reference: "Of an answer that some records were refused nothing is read: it counts as a success.",
+        ours: "Each record that HubSpot refused is counted, with its words.",
+        switch: None,
+    },
+    Difference {
+        reference: "An id that comes twice in a request refuses all of it.",
+        ours: "The second row is refused and says which row has the same id.",
+        switch: None,
+    },
+    Difference {
+        reference: "Rows without an id are left out without a word, and ids that are numbers are sent as numbers.",
+        ours: "They are counted as skipped, and every id is sent as text.",
+        switch: None,
+    },
+    Difference {
+        reference: "The last column with the tag counts.",
+        ours: "The first does.",
+        switch: None,
+    },
 ];
 
 #[cfg(test)]

@@ -206,6 +206,21 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "Looker 6.2 is the least, because the data is read as a stream.",
         switch: None,
     },
+    Difference {
+        reference: "A field of the query that no row has, such as one that only filters, ends the delivery.",
+        ours: "Its value is null.",
+        switch: None,
+    },
+    Difference {
+        reference: "Every event goes to the United States; Segment takes those of a workspace in the European Union without an error and loses them.",
+        ours: "The admin says where the workspace is; without it, in the United States.",
+        switch: None,
+    },
+    Difference {
+        reference: "The message has a sentence for each row that failed.",
+        ours: "It counts them and gives the first five reasons.",
+        switch: None,
+    },
 ];
 
 /// What differs where a row needs a user.
