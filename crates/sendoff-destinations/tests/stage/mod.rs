@@ -67,7 +67,7 @@ impl Answer {
         self
     }
 
-    fn response(self) -> Response<Bytes> {
+    pub fn response(self) -> Response<Bytes> {
         let mut response = Response::builder().status(self.status);
         for (name, value) in self.headers {
             response = response.header(name, value);
