@@ -131,7 +131,8 @@ impl Action for AmazonS3 {
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        let found = cx.remember("buckets", async { self.client(cx).await?.buckets().await }).await;
+        let buckets = Box::pin(async { self.client(cx).await?.buckets().await });
+        let found = cx.remember("buckets", buckets).await;
         let preferred = cx.settings.default_bucket.as_deref();
         let (field, find) = (&mut form.bucket, &mut form.find_bucket);
         object_store::offer(field, find, found, preferred, &AMAZON.kind())

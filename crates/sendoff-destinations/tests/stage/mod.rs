@@ -1,6 +1,7 @@
 //! The stage of the tests beside the suite: a hub with every destination, a vendor that writes down
 //! what it is asked, and Looker's requests.
 
+#![allow(clippy::disallowed_methods, reason = "the test reads bodies that it made itself")]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(unreachable_pub, reason = "a test program exports nothing")]
 

@@ -55,11 +55,8 @@ impl Given<'_> {
             (_, None, _) => return missing("secret_access_key", "secret key"),
         };
         let external_id = self.further.external_id.as_deref();
-        match self.further.role_arn.as_deref() {
-            Some(arn) => {
-                assume(http, &keys, region, Role { arn, external_id, endpoint: sts }).await
-            }
-            None => Ok(keys),
-        }
+        let Some(arn) = self.further.role_arn.as_deref() else { return Ok(keys) };
+        let role = Role { arn, external_id, endpoint: sts };
+        assume(http, &keys, region, role).await
     }
 }
