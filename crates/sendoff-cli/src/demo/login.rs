@@ -38,7 +38,7 @@ pub(super) fn answer(action: &str, provider: Option<&Provider>, at: &Uri) -> Res
         return page(
             StatusCode::OK,
             &format!(
-                "<h1>Log in at {host}</h1><p>This page stands for the vendor's. Nobody is asked \
+                "<p><small>Stand-in for {host}</small></p><h1>Log in at {host}</h1><p>This page stands for the vendor's. Nobody is asked \
                  for a password, and nothing leaves this machine.</p>\
                  <p><a href=\"{}\">Log in as Ana and allow it</a></p>",
                 escaped(&agree)
@@ -64,7 +64,8 @@ fn page(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>Log in</title><style>:root{{color-scheme:light \
          dark}}body{{font:16px/1.5 system-ui,sans-serif;max-width:28rem;margin:15vh auto;padding:0 \
-         1rem}}a{{display:inline-block;padding:.5rem 1rem;border-radius:9px;background:#0b6b53;\
+         1rem}}h1{{font-size:1.5rem;line-height:1.25;overflow-wrap:anywhere}}\
+         small{{padding:.2rem .6rem;border:1px dashed;border-radius:99px}}a{{display:inline-block;padding:.5rem 1rem;border-radius:9px;background:#0b6b53;\
          color:#fff;text-decoration:none}}</style>{body}</html>"
     );
     let mut response = Response::new(Full::from(html));

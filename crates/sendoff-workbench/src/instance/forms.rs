@@ -32,6 +32,8 @@ pub struct Drawn {
     pub fields: Vec<Field>,
     /// Why it cannot be drawn, for the user.
     pub error: Option<String>,
+    /// Whether the hub says so; else it has no answer, or none that is a form.
+    pub error_is_the_hubs: bool,
     /// What Looker does with the answer.
     pub verdict: Verdict,
     /// What the protocol says to it.
@@ -87,6 +89,7 @@ impl Instance {
             return Ok(Drawn {
                 fields: Vec::new(),
                 error: None,
+                error_is_the_hubs: false,
                 verdict: Verdict::default(),
                 remarks: Vec::new(),
                 exchange: None,
@@ -103,6 +106,7 @@ impl Instance {
         let answered = looker.form_on(Call::Form, &definition, delivery, trip).await;
         let (verdict, remarks) = (answered.verdict.clone(), answered.remarks.clone());
         let change = answered.state.clone();
+        let error_is_the_hubs = matches!(answered.answer, Ok(Form::Error { .. }));
         let (fields, error) = match answered.answer.clone() {
             Ok(Form::Error { error }) => (Vec::new(), Some(error)),
             Ok(form) => (form.fields().to_vec(), None),
@@ -110,6 +114,6 @@ impl Instance {
         };
         let exchange = Some(self.note(answered, Some(&user.id)).await);
         self.change_state(&user.id, &of.action, change).await?;
-        Ok(Drawn { fields, error, verdict, remarks, exchange })
+        Ok(Drawn { fields, error, error_is_the_hubs, verdict, remarks, exchange })
     }
 }

@@ -127,8 +127,10 @@ struct OptionView {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct FormView {
     pub(super) fields: Vec<FieldView>,
-    /// The hub's error in place of fields.
+    /// An error in place of fields.
     pub(super) error: String,
+    /// Whether the hub says so.
+    pub(super) error_is_the_hubs: bool,
     /// What the hub should mend, and Looker's users would stumble over.
     pub(super) remarks: Vec<String>,
     /// Whether nothing but a login can be done.

@@ -266,6 +266,7 @@ impl Page {
                     view.remarks.push(drawn.verdict.user.clone());
                 }
                 view.error = drawn.error.unwrap_or_default();
+                view.error_is_the_hubs = drawn.error_is_the_hubs;
                 view
             }
         };
