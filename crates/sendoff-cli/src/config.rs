@@ -426,6 +426,7 @@ fn aws(environment: &Environment) -> AwsEnvironment {
         session_token: secret("AWS_SESSION_TOKEN"),
         web_identity_token_file: path("AWS_WEB_IDENTITY_TOKEN_FILE"),
         role_arn: text("AWS_ROLE_ARN"),
+        role_session_name: text("AWS_ROLE_SESSION_NAME"),
         container_path: text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
         container_url: text("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
         container_token: secret("AWS_CONTAINER_AUTHORIZATION_TOKEN"),

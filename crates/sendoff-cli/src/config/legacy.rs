@@ -133,11 +133,17 @@ fn right(means: &Means) -> &'static str {
     }
 }
 
+/// The reference's variables that tune what is done otherwise here.
+const TUNING: [&str; 3] =
+    ["GOOGLE_SHEET_RETRY", "GOOGLE_SHEETS_BASE_DELAY", "GOOGLE_SHEETS_WRITE_BATCH"];
+
 fn note_unused(layers: &mut Layers<'_>, environment: &Environment) {
     let used = |name: &str| NAMES.iter().any(|(used, ..)| *used == name);
     for name in environment.names() {
-        if name.starts_with("ACTION_HUB_") && !used(name) {
+        if (name.starts_with("ACTION_HUB_") && !used(name)) || TUNING.contains(&name) {
             layers.notes.push(format!("{name} has no meaning here and is ignored."));
+        } else if name.starts_with("ENCRYPT_PAYLOAD") {
+            layers.notes.push(format!("{name} is not needed: logins are always sealed here."));
         }
     }
 }

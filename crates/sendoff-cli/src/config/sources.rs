@@ -225,8 +225,9 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// Variables with our prefix that are none of our settings: the file's name, the build's revision, the
-/// token of a hub that commands call, and what Kubernetes gives every container of a namespace that has a service called `sendoff`
+/// Variables with our prefix that are none of our settings: the file's name, the build's revision,
+/// the token of a hub that commands call, and what Kubernetes gives every container of a namespace
+/// that has a service called `sendoff`
 /// (`SENDOFF_SERVICE_HOST`, `SENDOFF_PORT_8080_TCP_ADDR`).
 fn is_not_a_setting(name: &str) -> bool {
     matches!(name, "SENDOFF_CONFIG" | "SENDOFF_COMMIT" | "SENDOFF_PORT" | TOKEN_VARIABLE)

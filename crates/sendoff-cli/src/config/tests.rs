@@ -30,6 +30,41 @@ fn catalogue() -> Catalogue {
     }
 }
 
+#[test]
+fn every_variable_of_amazons_is_read_where_own_keys_are_on() {
+    let names = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    ];
+    let mut environment: Vec<_> = names.iter().map(|name| (*name, *name)).collect();
+    assert!(from(&environment).aws.is_none());
+    environment.push(("SENDOFF_AWS_OWN_KEYS", "true"));
+    let aws = from(&environment).aws.unwrap();
+    let secrets = [aws.access_key_id, aws.secret_access_key, aws.session_token];
+    let mut read: Vec<_> = secrets.iter().map(|it| it.as_ref().unwrap().expose()).collect();
+    let paths = [aws.web_identity_token_file, aws.container_token_file];
+    read.extend(paths.iter().map(|it| it.as_ref().unwrap().to_str().unwrap()));
+    read.push(aws.container_token.as_ref().unwrap().expose());
+    let texts = [
+        aws.role_arn,
+        aws.role_session_name,
+        aws.container_path,
+        aws.container_url,
+        aws.machine_url,
+    ];
+    read.extend(texts.iter().map(|it| it.as_deref().unwrap()));
+    assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), names.into_iter().collect());
+}
+
 fn load(environment: &[(&str, &str)], flags: &Flags) -> Result<Config, Problems> {
     let environment = environment.iter().copied().collect();
     Config::load(&catalogue(), &environment, flags)
@@ -124,8 +159,9 @@ fn unknown_names_are_errors_with_the_name_that_was_meant() {
 }
 
 #[test]
-fn what_kubernetes_sets_for_a_service_called_sendoff_is_no_setting() {
+fn what_others_read_or_kubernetes_sets_for_a_service_called_sendoff_is_no_setting() {
     from(&[
+        ("SENDOFF_TOKEN", "of `sendoff send`"),
         ("SENDOFF_SERVICE_HOST", "10.0.0.1"),
         ("SENDOFF_PORT", "tcp://10.0.0.1:80"),
         ("SENDOFF_PORT_80_TCP_ADDR", "10.0.0.1"),
@@ -255,6 +291,8 @@ fn the_reference_hubs_variables_work_unchanged() {
         ("ACTION_HUB_SOCKET_TIMEOUT", "0"),
         ("ACTION_HUB_DEBUG_ENDPOINT", "https://debug.example.com"),
         ("ACTION_HUB_EXECUTE_PROCESS_COUNT", "4"),
+        ("ENCRYPT_PAYLOAD_DROPBOX", "true"),
+        ("GOOGLE_SHEETS_WRITE_BATCH", "4096"),
     ]);
     assert_eq!(config.label, "Ours");
     assert_eq!(exposed(&config.secrets), ["file:a,secret with commas"]);
@@ -267,8 +305,13 @@ fn the_reference_hubs_variables_work_unchanged() {
     assert_eq!(config.limits.idle, Duration::from_secs(60));
     assert!(config.debug);
     let notes = config.notes.join("\n");
-    for note in ["google_drive", "ACTION_HUB_SOCKET_TIMEOUT=0", "ACTION_HUB_EXECUTE_PROCESS_COUNT"]
-    {
+    for note in [
+        "google_drive",
+        "ACTION_HUB_SOCKET_TIMEOUT=0",
+        "ACTION_HUB_EXECUTE_PROCESS_COUNT has no meaning",
+        "ENCRYPT_PAYLOAD_DROPBOX is not needed",
+        "GOOGLE_SHEETS_WRITE_BATCH has no meaning",
+    ] {
         assert!(notes.contains(note), "{notes}");
     }
 }

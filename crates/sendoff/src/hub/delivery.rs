@@ -17,7 +17,7 @@ use crate::egress::Scope;
 use crate::fields::Values;
 use crate::intake::{Data, Head, Intake, Refusal, Rest};
 use crate::login::Login;
-use crate::payload::{About, Payload, Source};
+use crate::payload::{About, Payload, Source, Way};
 use crate::redact::Redactor;
 use crate::{ByteStream, Error, Reason, Receipt, Result, Stop};
 
@@ -70,14 +70,14 @@ pub(super) struct Ended {
 
 impl Ended {
     /// The task ended without an outcome.
-    pub(super) fn panicked() -> Self {
+    pub(super) fn panicked(webhook_id: Option<&str>) -> Self {
         let error = Error::hub(
             "This action hub failed while it worked on the delivery, which is a fault in the hub. \
              Its operator finds the cause in the log.",
         )
         .may_have_arrived();
         Self {
-            executed: outcome::of_delivery(&Err(error), None, &Redactor::default()),
+            executed: outcome::of_delivery(&Err(error), webhook_id, &Redactor::default()),
             refusal: None,
         }
     }
@@ -180,7 +180,8 @@ impl Delivery {
     ) -> Result<Receipt, NotRun> {
         let action = self.hub.actions[self.action].as_ref();
         let kind = action_type(action, &head)?;
-        let about = about(action, &head);
+        let way = if attached.is_some() { Way::Pushed } else { Way::Downloaded };
+        let about = about(action, &head, way);
         let download = head.plan.as_ref().and_then(|plan| plan.download_url.clone());
         let (call, known) = self.call(action, kind, head);
         *secrets = Some(known);
@@ -392,7 +393,7 @@ fn action_type(action: &dyn AnyAction, head: &Head) -> Result<ActionType> {
 }
 
 /// What the request says of its data.
-fn about(action: &dyn AnyAction, head: &Head) -> About {
+fn about(action: &dyn AnyAction, head: &Head, way: Way) -> About {
     let bare = |text: &str| text.trim().trim_end_matches(";base64").trim().to_owned();
     let pushed = head.mimetype.is_some() || head.extension.is_some();
     let named = head.form.get("format").and_then(|name| name.parse().ok());
@@ -406,6 +407,7 @@ fn about(action: &dyn AnyAction, head: &Head) -> About {
         }),
         media_type: head.mimetype.as_deref().map(bare).filter(|text| !text.is_empty()),
         extension: head.extension.clone().filter(|text| !text.is_empty()),
+        way,
     }
 }
 

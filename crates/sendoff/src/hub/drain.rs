@@ -24,6 +24,7 @@ pub(super) struct Drain {
 #[derive(Default)]
 struct Running {
     next: AtomicU64,
+    /// Locked also while draining begins, so that no delivery slips in behind it.
     stops: Mutex<HashMap<u64, Stop>>,
 }
 
@@ -51,24 +52,35 @@ impl Drain {
     }
 
     /// Runs a delivery as a task of its own, so that it can outlive a caller who hung up for as
-    /// long as it takes to abort an upload, and so that a panic in it ends nothing else.
+    /// long as it takes to abort an upload, and so that a panic in it ends nothing else. `None` when
+    /// draining has begun: nobody would wait for it.
     #[allow(clippy::disallowed_methods, reason = "the one place where tasks are tracked")]
     pub(super) fn spawn<T: Send + 'static>(
         &self,
         stop: Stop,
         delivery: impl Future<Output = T> + Send + 'static,
-    ) -> tokio::task::JoinHandle<T> {
+    ) -> Option<tokio::task::JoinHandle<T>> {
         let id = self.running.next.fetch_add(1, Ordering::Relaxed);
-        self.running.stops().insert(id, stop);
         let listed = Listed { running: Arc::clone(&self.running), id };
-        self.tasks.spawn(async move {
+        let work = async move {
             let _listed = listed;
             delivery.await
-        })
+        };
+        let mut stops = self.running.stops();
+        if self.is_draining() {
+            // What is refused takes itself off the list, which needs the lock.
+            drop(stops);
+            return None;
+        }
+        stops.insert(id, stop);
+        Some(self.tasks.spawn(work))
     }
 
     pub(super) async fn drain(&self, grace: Duration) {
-        self.draining.store(true, Ordering::Relaxed);
+        {
+            let _stops = self.running.stops();
+            self.draining.store(true, Ordering::Relaxed);
+        }
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_ok() {
             return;
@@ -79,5 +91,20 @@ impl Drain {
         // A second more than the tasks give themselves.
         let end = ABORT_WITHIN + Duration::from_secs(1);
         let _ = tokio::time::timeout(end, self.tasks.wait()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_delivery_that_comes_as_draining_begins_is_refused_and_not_left_behind() {
+        let drain = Drain::default();
+        let begun = drain.spawn(Stop::new(), std::future::ready(())).unwrap();
+        drain.drain(Duration::from_secs(60)).await;
+        assert!(begun.is_finished());
+        assert!(drain.spawn(Stop::new(), std::future::pending::<()>()).is_none());
+        assert!(drain.running.stops().is_empty());
     }
 }

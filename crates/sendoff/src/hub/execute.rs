@@ -7,6 +7,7 @@ use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
+use sendoff_protocol::Executed;
 
 use super::answer::{Answer, JSON, json, streaming, to_json, typed};
 use super::delivery::{Caller, Delivery, Ended};
@@ -58,12 +59,13 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let caller = Caller::of(&parts.headers);
+    let id = caller.webhook_id.clone();
     if hub.drain.is_draining() {
-        return busy(&caller, &Reason::Draining.error());
+        return busy(id.as_deref(), &Reason::Draining.error());
     }
     let Some(ticket) = hub.admission.enter() else {
         return busy(
-            &caller,
+            id.as_deref(),
             &Error::hub(
                 "This action hub is busy: as many deliveries as it takes are running and waiting. \
                  Nothing was delivered; try again in a few minutes.",
@@ -74,15 +76,18 @@ where
     let limits = BodyLimits { bytes: hub.limits.body_bytes, idle: hub.limits.idle };
     let body = match RequestBody::new(&parts.headers, body, limits) {
         Ok(body) => body,
-        Err(refusal) => return unreadable(&refusal),
+        Err(refusal) => return unreadable(&refusal, id.as_deref()),
     };
     let stop = Stop::new();
     let hang_up = HangUp(Some(stop.clone()));
     let keep_alive = hub.limits.keep_alive;
     let delivery = Delivery::new(Arc::clone(&hub), action, caller, answers, stop.clone(), ticket);
-    let task = hub.drain.spawn(stop, delivery.run(Intake::new(body)));
+    let Some(task) = hub.drain.spawn(stop, delivery.run(Intake::new(body))) else {
+        hang_up.answered();
+        return busy(id.as_deref(), &Reason::Draining.error());
+    };
     let mut work = Box::pin(async move {
-        let ended = task.await.unwrap_or_else(|_| Ended::panicked());
+        let ended = task.await.unwrap_or_else(|_| Ended::panicked(id.as_deref()));
         hang_up.answered();
         ended
     });
@@ -96,20 +101,24 @@ where
 }
 
 fn respond(ended: Ended) -> Response<Answer> {
-    match &ended.refusal {
-        Some(refusal) if refusal.status().is_some() => unreadable(refusal),
+    match ended.refusal.as_ref().and_then(Refusal::status) {
+        // Looker keeps a state only from a 200, and a login that was renewed must not be lost.
+        Some(status) if ended.executed.looker.state.is_none() => refused(status, ended.executed),
         _ => json(StatusCode::OK, &ended.executed),
     }
 }
 
-/// A request that no delivery can be made of. It says so in the envelope too, for a Looker that
-/// reads it whatever the status.
-pub(super) fn unreadable(refusal: &Refusal) -> Response<Answer> {
+/// A request that no delivery can be made of.
+pub(super) fn unreadable(refusal: &Refusal, webhook_id: Option<&str>) -> Response<Answer> {
     let status = refusal.status().unwrap_or(StatusCode::BAD_REQUEST);
-    let executed = outcome::of_delivery(&Err(refusal.answer()), None, &Redactor::default());
-    let message = refusal.answer().message().to_owned();
+    let failed = Err(refusal.answer());
+    refused(status, outcome::of_delivery(&failed, webhook_id, &Redactor::default()))
+}
+
+/// It says so in the envelope too, for a Looker that reads it whatever the status.
+fn refused(status: StatusCode, executed: Executed) -> Response<Answer> {
     let body = serde_json::json!({
-        "success": false, "error": message, "looker": executed.looker,
+        "success": false, "error": &executed.looker.message, "looker": executed.looker,
     });
     let mut response = typed(status, JSON, to_json(&body));
     // What is left of the body is not read, so the connection cannot serve another request.
@@ -118,11 +127,10 @@ pub(super) fn unreadable(refusal: &Refusal) -> Response<Answer> {
 }
 
 /// The hub has no place for this delivery. 200, because Looker reads the reason only there.
-fn busy(caller: &Caller, error: &Error) -> Response<Answer> {
+fn busy(webhook_id: Option<&str>, error: &Error) -> Response<Answer> {
     tracing::warn!(reason = error.message(), "delivery refused");
     let failed = Err(Error::hub(error.message().to_owned()).retry_later());
-    let executed =
-        outcome::of_delivery(&failed, caller.webhook_id.as_deref(), &Redactor::default());
+    let executed = outcome::of_delivery(&failed, webhook_id, &Redactor::default());
     let mut response = json(StatusCode::OK, &executed);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
@@ -143,5 +151,25 @@ impl Drop for HangUp {
         if let Some(stop) = &self.0 {
             stop.stop(Reason::CallerGone);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sendoff_protocol as wire;
+
+    use super::*;
+
+    #[test]
+    fn a_login_that_was_renewed_is_not_lost_with_a_request_that_cannot_be_read() {
+        let ended = |state| {
+            let failed = Err(Refusal::SecondData.answer());
+            let mut executed = outcome::of_delivery(&failed, Some("0f"), &Redactor::default());
+            executed.looker.state = state;
+            respond(Ended { executed, refusal: Some(Refusal::SecondData) }).status()
+        };
+        assert_eq!(ended(None), StatusCode::BAD_REQUEST);
+        let state = wire::State { data: "sealed".to_owned(), refresh_time: None };
+        assert_eq!(ended(Some(state)), StatusCode::OK);
     }
 }

@@ -9,13 +9,14 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use sendoff_protocol as wire;
 use sendoff_protocol::Request;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::answer::{Answer, json};
 use super::delivery::{CallParts, Caller, call};
 use super::{Inner, execute, listing, outcome};
 use crate::action::{CallBox, Checked, ConnectionsResult, DrawResult, Drawn};
-use crate::intake::{BodyLimits, RequestBody, read_small};
+use crate::intake::{BodyLimits, Refusal, RequestBody, read_small};
 use crate::login::link::{self, Asked};
 use crate::login::{Connection, Delegate, LoginBy};
 use crate::redact::Redactor;
@@ -62,22 +63,23 @@ where
         Ok(body) => read_small(body).await,
         Err(refusal) => Err(refusal),
     };
-    let body = body.map_err(|refusal| Box::new(execute::unreadable(&refusal)))?;
+    let id = Caller::of(&parts.headers).webhook_id;
+    let refused = |refusal| Box::new(execute::unreadable(&refusal, id.as_deref()));
+    let body = body.map_err(refused)?;
     // The protocol's own document says that the body is empty; every Looker seen sends one.
-    let request = match &body[..] {
-        [] => Ok(Request::default()),
-        text => read(text),
-    };
-    request.map_err(|message| Box::new(super::answer::problem(StatusCode::BAD_REQUEST, &message)))
+    if body.is_empty() {
+        return Ok(Request::default());
+    }
+    read(&body).map_err(refused)
 }
 
-fn read(text: &[u8]) -> Result<Request, String> {
-    let not_ours = "The request is not the JSON that Looker sends";
+/// A request that was read whole.
+pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
     // A sequence would be read as the members of the struct in order.
-    if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(format!("{not_ours}: byte 0: expected a JSON object."));
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Refusal::of_small(body, None));
     }
-    serde_json::from_slice(text).map_err(|error| format!("{not_ours}: {error}."))
+    serde_json::from_slice(body).map_err(|fault| Refusal::of_small(body, Some(fault)))
 }
 
 async fn drawn(

@@ -50,7 +50,7 @@ fn place<'a>(hub: &'a Inner, spec: &'a Spec, base: &'a str) -> Place<'a> {
 /// What Looker sends to the token URL.
 #[derive(Deserialize)]
 struct TokenCall {
-    state: String,
+    state: Option<String>,
 }
 
 /// `POST /actions/<name>/oauth_token`: Looker fetches what it is to keep (version 2).
@@ -75,14 +75,18 @@ where
     };
     let body = match body {
         Ok(body) => body,
-        Err(refusal) => return execute::unreadable(&refusal),
+        Err(refusal) => return execute::unreadable(&refusal, None),
     };
-    let Ok(call) = serde_json::from_slice::<TokenCall>(&body) else {
+    let call = match form::read::<TokenCall>(&body) {
+        Ok(call) => call,
+        Err(refusal) => return execute::unreadable(&refusal, None),
+    };
+    let Some(state) = call.state else {
         return problem(StatusCode::BAD_REQUEST, "The request holds no state.");
     };
     let base = listing::base_url(&hub, parts);
     let caller = Caller::of(&parts.headers);
-    let result = place(&hub, &spec, &base).token(&call.state, caller.instance.as_deref()).await;
+    let result = place(&hub, &spec, &base).token(&state, caller.instance.as_deref()).await;
     match result {
         Ok(object) => json(StatusCode::OK, &object),
         Err(error) => {

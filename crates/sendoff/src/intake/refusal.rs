@@ -1,11 +1,13 @@
 //! Why a request cannot be read, and whom that concerns.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use super::base64::BadBase64;
-use super::tokenizer::{Malformed, What};
+use super::tokenizer::{Limits, Malformed, Tokenizer, What};
 use crate::Error;
 use crate::text;
 
@@ -35,6 +37,20 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// What is wrong with a small body that was read whole and is no request: its byte and cause,
+    /// in the words that a delivery is refused with.
+    pub(crate) fn of_small(body: &Bytes, fault: Option<serde_json::Error>) -> Self {
+        let mut tokenizer = Tokenizer::new(Limits::default());
+        let read = tokenizer.feed(body, &mut VecDeque::new()).and_then(|()| tokenizer.finish());
+        match (read, fault) {
+            (Err(malformed), _) => Self::Malformed(malformed),
+            (Ok(()), Some(fault)) => Self::Member(fault),
+            (Ok(()), None) => {
+                Self::Malformed(Malformed { offset: 0, what: What::NotAnObject(b'{') })
+            }
+        }
+    }
+
     /// The HTTP status that says it, where the answer has not begun yet. `None` means that it is
     /// said in the envelope alone: the request's shape was right, its content was not.
     pub(crate) fn status(&self) -> Option<StatusCode> {

@@ -35,6 +35,17 @@ pub(crate) struct About {
     /// Without `;base64`.
     pub(crate) media_type: Option<String>,
     pub(crate) extension: Option<String>,
+    pub(crate) way: Way,
+}
+
+/// How the data comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Way {
+    #[default]
+    Pushed,
+    Downloaded,
+    /// It came, and was whole.
+    Kept,
 }
 
 impl Payload {
@@ -76,9 +87,24 @@ impl Payload {
     /// Call it before an upload is begun at the vendor: a download that Looker refuses is an error
     /// here, and nothing has to be taken back.
     ///
+    /// JSON that is none, and a download that ends in the middle, are errors of the stream.
+    ///
     /// # Errors
     /// Looker's, when there is no data or its download answers anything but 200.
     pub async fn open(self) -> Result<ByteStream> {
+        let layout = crate::rows::Layout::of(self.extension(), self.media_type()).ok();
+        let way = self.about.way;
+        let stream = self.unchecked().await?;
+        Ok(match layout {
+            Some(layout) if way != Way::Kept => {
+                crate::rows::checked_bytes(layout, way == Way::Downloaded, stream)
+            }
+            _ => stream,
+        })
+    }
+
+    /// The bytes, for who finds out for himself whether they are whole.
+    async fn unchecked(self) -> Result<ByteStream> {
         match self.source {
             Some(source) => source.await,
             None => Err(Error::looker(
@@ -94,7 +120,7 @@ impl Payload {
     pub async fn rows(self) -> Result<Rows> {
         let layout = crate::rows::Layout::of(self.extension(), self.media_type())?;
         let room = self.room.clone();
-        Rows::open(layout, self.open().await?, &room).await
+        Rows::open(layout, self.unchecked().await?, &room).await
     }
 
     /// Whether [`rows`](Self::rows) can read the format.
@@ -108,7 +134,8 @@ impl Payload {
     /// # Errors
     /// As [`spool`](Self::spool).
     pub async fn keep(&mut self) -> Result<Spooled> {
-        let taken = Self { source: self.source.take(), ..self.reopened(None) };
+        let about = self.about.clone();
+        let taken = Self::new(about, self.source.take(), self.room.clone());
         let spooled = taken.spool().await?;
         *self = self.reopen(&spooled);
         Ok(spooled)
@@ -121,7 +148,8 @@ impl Payload {
     }
 
     fn reopened(&self, source: Option<Source>) -> Self {
-        Self::new(self.about.clone(), source, self.room.clone())
+        let about = About { way: Way::Kept, ..self.about.clone() };
+        Self::new(about, source, self.room.clone())
     }
 
     /// Waits for all bytes: in memory up to a threshold, on disk beyond it.

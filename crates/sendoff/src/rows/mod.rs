@@ -7,6 +7,7 @@ mod moment;
 #[cfg(test)]
 mod tests;
 mod value;
+mod whole;
 mod write;
 
 use std::fmt;
@@ -21,6 +22,8 @@ pub use columns::{Column, ColumnKind, Columns};
 pub use moment::time_zone;
 pub use value::{Cell, CellValue, Row};
 pub use write::write_json_text;
+
+pub(crate) use whole::checked as checked_bytes;
 
 use csv::Records;
 use json::{CellReader, Document, Event};
@@ -123,34 +126,35 @@ impl Fault {
     /// The sentence for the user; `rows` were read before.
     fn error(self, rows: u64) -> Error {
         let after = match rows {
-            1 => "after 1 row".to_owned(),
-            _ => format!("after {rows} rows"),
+            0 => String::new(),
+            1 => " after 1 row".to_owned(),
+            _ => format!(" after {rows} rows"),
         };
         Error::looker(match self {
             Self::Cut => format!(
-                "Looker's data was cut short {after}: it ends in the middle. See whether the query \
+                "Looker's data was cut short{after}: it ends in the middle. See whether the query \
                  completes in Looker, then send again."
             ),
             Self::Malformed { offset, what } => format!(
-                "Looker's data is not well-formed JSON {after}, at byte {offset}: {what}. Send \
+                "Looker's data is not well-formed JSON{after}, at byte {offset}: {what}. Send \
                  again, and choose another format if it fails again."
             ),
             Self::Row(what) => {
-                format!("Looker's data has a row that cannot be read, {after}: {what}.")
+                format!("Looker's data has a row that cannot be read{after}: {what}.")
             }
             Self::Ragged => format!(
-                "Looker's data has a row with another number of fields than its header, {after}. \
+                "Looker's data has a row with another number of fields than its header{after}. \
                  Send again, and choose another format if it fails again."
             ),
             Self::TooLong(what) => {
-                format!("Looker's data is more than this hub reads, {after}: {what}.")
+                format!("Looker's data is more than this hub reads{after}: {what}.")
             }
             Self::NoData => "Looker sent a JSON object without `data`: there are no rows in it. \
                              Run the query in Looker to see what it answers."
                 .to_owned(),
             Self::Said(words) => {
                 let words: String = words.trim().chars().take(500).collect();
-                format!("Looker could not run the query ({after}). It says: {words}")
+                format!("Looker could not run the query{after}. It says: {words}")
             }
         })
     }

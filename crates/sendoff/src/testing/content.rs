@@ -66,7 +66,7 @@ impl Content {
         Self { format, shape, len }
     }
 
-    /// The same without a last line that is too short for a row, for whoever reads the rows.
+    /// The same without what is too short for a row, for whoever reads the rows.
     #[must_use]
     pub fn whole_rows(mut self) -> Self {
         if self.shape == Shape::Csv {
@@ -163,8 +163,12 @@ impl Content {
             }
             chunk.freeze()
         });
-        // What is too short for a row stands as one short line, in JSON as white space.
-        let filler = if shape == Shape::Csv { b'x' } else { b' ' };
+        // What is too short for a row is white space, or a header where there are no rows.
+        let filler = match (shape, rows) {
+            (Shape::Csv, 0) => b'x',
+            (Shape::Csv, _) => b'\n',
+            _ => b' ',
+        };
         let rest = Bytes::from(vec![filler; (body % row_len) as usize]);
         [Bytes::from(head)]
             .into_iter()

@@ -48,6 +48,8 @@ pub struct AwsEnvironment {
     pub web_identity_token_file: Option<PathBuf>,
     /// `AWS_ROLE_ARN`.
     pub role_arn: Option<String>,
+    /// `AWS_ROLE_SESSION_NAME`, which AWS's own log names; `sendoff` unless set.
+    pub role_session_name: Option<String>,
     /// `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`.
     pub container_path: Option<String>,
     /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
@@ -115,7 +117,8 @@ impl OwnKeys {
     async fn ask(&self, http: &Http, sts: &str) -> Result<(Keys, Timestamp)> {
         let from = &self.environment;
         if let (Some(file), Some(role)) = (&from.web_identity_token_file, &from.role_arn) {
-            return web_identity(http, sts, &read(file).await?, role).await;
+            let session = from.role_session_name.as_deref().unwrap_or("sendoff");
+            return web_identity(http, sts, &read(file).await?, role, session).await;
         }
         let near = http.for_operators_address();
         if let Some(url) = from.container()? {
@@ -185,6 +188,7 @@ async fn web_identity(
     sts: &str,
     token: &Secret,
     role: &str,
+    session: &str,
 ) -> Result<(Keys, Timestamp)> {
     let call = http
         .post(format!("https://{sts}/"))
@@ -192,7 +196,7 @@ async fn web_identity(
             ("Action", "AssumeRoleWithWebIdentity"),
             ("Version", "2011-06-15"),
             ("RoleArn", role),
-            ("RoleSessionName", "sendoff"),
+            ("RoleSessionName", session),
             ("WebIdentityToken", token.expose()),
         ])
         // It changes nothing.

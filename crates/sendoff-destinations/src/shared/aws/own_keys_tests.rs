@@ -81,7 +81,7 @@ fn answer<'a>(head: &str, form: &str, keys: &'a str) -> (u16, &'a str) {
         }
         "post /" => {
             let wanted = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&\
-                RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fhub&RoleSessionName=sendoff&\
+                RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fhub&RoleSessionName=hub-of-sales&\
                 WebIdentityToken=of.kubernetes";
             if form == wanted { (200, ROLE) } else { (400, "") }
         }
@@ -168,6 +168,7 @@ async fn a_web_identity_is_exchanged_for_the_keys_of_its_role() {
     let environment = AwsEnvironment {
         web_identity_token_file: Some(file.clone()),
         role_arn: Some("arn:aws:iam::1:role/hub".into()),
+        role_session_name: Some("hub-of-sales".into()),
         ..on_the_machine(&sts)
     };
     let http = through(Origins::parse([format!("https://sts.example={}", sts.url)]).unwrap());

@@ -9,12 +9,11 @@ use bytes::{Buf, Bytes};
 use serde_json::Value as Json;
 
 pub(super) use cells::CellReader;
-pub(super) use scan::text_run;
+pub(super) use scan::{Scanner, is_space, text_run};
 
 use super::Fault;
 use super::value::Row;
 use nested::Nested;
-use scan::{Scanner, is_space};
 
 /// A row longer than this is refused: it must stand in memory whole.
 const MAX_ROW: usize = 16 * 1024 * 1024;
@@ -396,6 +395,18 @@ impl Document {
             }
         }
     }
+}
+
+/// What Looker says of a failure in a document without rows.
+pub(super) fn failure(document: &[u8]) -> Option<String> {
+    let document = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
+    let Json::Object(members) = serde_json::from_slice(document).ok()? else { return None };
+    let rows = members.get("data").is_some_and(|data| match data {
+        Json::Array(rows) => !rows.is_empty(),
+        data => !data.is_null(),
+    });
+    let names = ["errors", "error", "message"];
+    names.iter().filter(|_| !rows).find_map(|name| words(members.get(*name)?))
 }
 
 /// What Looker says in an error object, a list of them, or as plain text.

@@ -8,7 +8,7 @@ const MAX_DEPTH: u32 = 127;
 /// One JSON value, scanned byte by byte: as strict as serde_json, but for UTF-8 and the pairing of
 /// surrogates, which are checked where text is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scanner {
+pub(in crate::rows) struct Scanner {
     state: State,
     /// Whether the running string is a member's name.
     name: bool,
@@ -44,14 +44,14 @@ enum State {
 }
 
 /// How far a piece was read.
-pub(super) struct Progress {
-    pub(super) used: usize,
+pub(in crate::rows) struct Progress {
+    pub(in crate::rows) used: usize,
     /// The value is complete.
-    pub(super) done: bool,
+    pub(in crate::rows) done: bool,
 }
 
 impl Scanner {
-    pub(super) fn new() -> Self {
+    pub(in crate::rows) fn new() -> Self {
         Self::inside(0)
     }
 
@@ -63,7 +63,7 @@ impl Scanner {
 
     /// Reads on in `bytes`, up to the end of the value. `base` is the document's offset of the
     /// first byte.
-    pub(super) fn scan(&mut self, bytes: &[u8], base: u64) -> Result<Progress, Fault> {
+    pub(in crate::rows) fn scan(&mut self, bytes: &[u8], base: u64) -> Result<Progress, Fault> {
         // A copy stands in registers, which makes this a third faster.
         let mut own = *self;
         let progress = own.run(bytes, base);
@@ -239,7 +239,7 @@ impl Scanner {
 }
 
 /// White space as JSON has it.
-pub(super) fn is_space(byte: u8) -> bool {
+pub(in crate::rows) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 

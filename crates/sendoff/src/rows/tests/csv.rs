@@ -58,9 +58,9 @@ async fn a_file_that_ends_within_a_record_is_cut_short() {
         ("a,b\n1,2\n3", "after 1 row:"),
         ("a,b\n1,2\n3,4\n\"5", "after 2 rows"),
         ("a,b\n1,2\n3,\"4\n", "after 1 row:"),
-        ("a,b\n1,\"2\"\"", "after 0 rows"),
-        ("a\n\"", "after 0 rows"),
-        ("\"a", "after 0 rows"),
+        ("a,b\n1,\"2\"\"", "cut short: it"),
+        ("a\n\"", "cut short: it"),
+        ("\"a", "cut short: it"),
     ] {
         let message = refusal(Layout::Csv, document).await;
         assert!(message.contains("cut short") && message.contains(rows), "{document}: {message}");

@@ -23,6 +23,7 @@ pub(super) fn cases(subject: &Subject) -> Vec<Case> {
         cases.push(fails("with_500", |_| DownloadFault::Status(500), Fault::DownloadRefused));
         cases.push(fails("half_way", DownloadFault::BreaksOff, Fault::DataCut));
         cases.push(fails("too_short", DownloadFault::TooShort, Fault::DataCut));
+        cases.push(fails("in_its_own_words", DownloadFault::EndsInWords, Fault::DataCut));
         cases.push(fails("silent", DownloadFault::Stalls, Fault::LookerStalls));
     }
     cases
