@@ -86,6 +86,7 @@ enum Command {
     Ready {
         /// Asks again until it is, for so many seconds at most.
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        #[arg(value_parser = clap::value_parser!(u64).range(..=86_400))]
         wait: u64,
         /// The hub's URL; unless given, where this configuration listens.
         url: Option<String>,

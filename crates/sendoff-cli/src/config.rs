@@ -1,6 +1,10 @@
 //! The configuration: what is in force, and who said so.
 
+mod catalogue;
+mod checks;
 mod legacy;
+mod limits;
+mod problem;
 mod read;
 mod secrets;
 mod show;
@@ -16,13 +20,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use sendoff::{AnyAction, LoginBy, LookerHosts, Origins, Secret, SpoolLimits, StateKey, Values};
-
+use sendoff::{LookerHosts, Origins, Secret, SpoolLimits, StateKey, Values};
 use sendoff_destinations::AwsEnvironment;
 
+use checks::{action, log, loopback, network, sixty_four_hex_digits, web_url};
+use limits::{connection_limits, delivery_limits, spool_limits};
 use read::Reader;
 use sources::Layers;
 
+pub use catalogue::Catalogue;
+pub use problem::{Problem, Problems};
 pub use read::InForce;
 pub(crate) use secrets::{secret_text, token_text};
 pub use show::{to_json, to_reference, to_toml};
@@ -31,11 +38,6 @@ pub use sources::{Environment, Flags, Source};
 
 /// Every setting with its default and its explanation.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
-
-const HOUR: Duration = Duration::from_secs(3600);
-const INSTANT: Duration = Duration::from_millis(10);
-const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-const SECRETS: [&str; 4] = ["secrets", "webhook_tokens", "state_keys", "cipher_master"];
 
 /// What is in force. The default file says what each setting means.
 #[derive(Clone)]
@@ -110,114 +112,6 @@ pub struct ConnectionLimits {
     /// What running deliveries get after SIGTERM.
     pub grace: Duration,
 }
-
-/// The settings that there are: those of the default file, and the params of every action.
-#[derive(Clone, Debug)]
-pub struct Catalogue {
-    params: Vec<Param>,
-    names: Vec<String>,
-    logins: Vec<LoginClient>,
-}
-
-#[derive(Clone, Debug)]
-struct Param {
-    action: String,
-    name: String,
-    path: String,
-    secret: bool,
-}
-
-/// Where the client of an action's login stands.
-#[derive(Clone, Debug)]
-struct LoginClient {
-    action: String,
-    id: String,
-    secret: String,
-    /// The reference hub's names; the second are read where the first are not set.
-    variables: [Option<(&'static str, &'static str)>; 2],
-}
-
-impl LoginClient {
-    fn new(action: &str, variables: [Option<(&'static str, &'static str)>; 2]) -> Self {
-        let path = |what: &str| format!("oauth.{action}.{what}");
-        let (id, secret) = (path("client_id"), path("client_secret"));
-        Self { action: action.to_owned(), id, secret, variables }
-    }
-}
-
-impl Catalogue {
-    /// The settings when these are the actions.
-    pub fn new<'a>(actions: impl IntoIterator<Item = &'a dyn AnyAction>) -> Self {
-        let mut catalogue = Self { params: Vec::new(), names: Vec::new(), logins: Vec::new() };
-        for action in actions {
-            let name = action.spec().name;
-            catalogue.names.push(name.to_owned());
-            if let Some(LoginBy::OAuth(oauth)) = action.spec().login {
-                catalogue
-                    .logins
-                    .push(LoginClient::new(name, [oauth.variables, oauth.or_variables]));
-            }
-            // The link to a page of Looker's is nothing to be set.
-            let params = action.params().into_iter().filter(|p| p.delegate_oauth_url.is_none());
-            catalogue.params.extend(params.map(|param| Param {
-                action: name.to_owned(),
-                path: format!("settings.{name}.{}", param.name),
-                name: param.name,
-                secret: param.sensitive,
-            }));
-        }
-        catalogue
-    }
-
-    fn paths(&self) -> impl Iterator<Item = String> + use<> {
-        let mut own: Vec<_> = self.params.iter().map(|param| param.path.clone()).collect();
-        own.extend(self.logins.iter().flat_map(|one| [one.id.clone(), one.secret.clone()]));
-        sources::defaults().into_iter().map(|(path, _)| path).chain(own)
-    }
-
-    fn knows(&self, path: &str) -> bool {
-        self.paths().any(|known| known == path)
-    }
-
-    fn is_secret(&self, path: &str) -> bool {
-        SECRETS.contains(&path)
-            || self.params.iter().any(|param| param.secret && param.path == path)
-            || self.logins.iter().any(|one| one.secret == path)
-    }
-}
-
-/// One thing that is wrong with the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem(String);
-
-impl Problem {
-    fn new(setting: &str, source: &Source, what: impl fmt::Display) -> Self {
-        match source {
-            // The variable's own name may be all there is.
-            Source::Environment(name) if name == setting => Self(format!("{name} {what}")),
-            _ => Self(format!("{setting} ({source}) {what}")),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Everything that is wrong with the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.0.iter().map(|problem| format!("  {problem}")).collect();
-        write!(f, "The configuration is wrong:\n{}", lines.join("\n"))
-    }
-}
-
-impl std::error::Error for Problems {}
 
 /// Without `settings`, whose texts may be secrets.
 impl fmt::Debug for Config {
@@ -357,64 +251,6 @@ impl Config {
     }
 }
 
-fn delivery_limits(r: &mut Reader) -> Option<sendoff::Limits> {
-    let body_bytes = r.size("limits.body_bytes", 1024..=1 << 50);
-    let keep_alive = r.duration("limits.keep_alive", INSTANT..=HOUR);
-    let deadline = r.duration("limits.deadline", Duration::from_secs(1)..=24 * HOUR);
-    let idle = r.duration("limits.idle", INSTANT..=24 * HOUR);
-    let download_wait = r.duration("limits.download_wait", INSTANT..=24 * HOUR);
-    let running = r.count("limits.running", 1..=100_000);
-    let per_lane = r.count("limits.per_lane", 1..=100_000);
-    let waiting = r.count("limits.waiting", 0..=1_000_000);
-    let mut limits = sendoff::Limits::default();
-    limits.body_bytes = body_bytes?;
-    limits.keep_alive = keep_alive?;
-    limits.deadline = deadline?;
-    limits.idle = idle?;
-    limits.download_wait = download_wait?;
-    limits.running = running?;
-    limits.per_lane = per_lane?;
-    limits.waiting = waiting?;
-    Some(limits)
-}
-
-fn connection_limits(r: &mut Reader) -> Option<ConnectionLimits> {
-    let connections = r.count("limits.connections", 1..=1_000_000);
-    let header_bytes = r.size("limits.header_bytes", 1024..=1 << 20);
-    let headers = r.count("limits.headers", 8..=1024);
-    let header_timeout = r.duration("limits.header_timeout", INSTANT..=HOUR);
-    let grace = r.duration("limits.grace", Duration::ZERO..=24 * HOUR);
-    Some(ConnectionLimits {
-        connections: connections?,
-        header_bytes: usize::try_from(header_bytes?).ok()?,
-        headers: headers?,
-        header_timeout: header_timeout?,
-        grace: grace?,
-    })
-}
-
-fn spool_limits(r: &mut Reader, environment: &Environment) -> Option<SpoolLimits> {
-    let temporary = || PathBuf::from(environment.get("TMPDIR").unwrap_or("/tmp"));
-    let dir = r.path("spool.dir").map(|dir| match dir {
-        Some(dir) if dir.as_os_str() == "none" => None,
-        Some(dir) => Some(dir),
-        None => Some(temporary()),
-    });
-    let memory = 0..=1 << 40;
-    let disk = 0..=1 << 50;
-    let memory_per_delivery = r.size("spool.memory_per_delivery", memory.clone());
-    let memory_total = r.size("spool.memory_total", memory);
-    let bytes_per_delivery = r.size("spool.bytes_per_delivery", disk.clone());
-    let bytes_total = r.size("spool.bytes_total", disk);
-    Some(SpoolLimits {
-        dir: dir?,
-        memory_per_delivery: usize::try_from(memory_per_delivery?).ok()?,
-        memory_total: usize::try_from(memory_total?).ok()?,
-        bytes_per_delivery: bytes_per_delivery?,
-        bytes_total: bytes_total?,
-    })
-}
-
 /// The names are Amazon's: the platform sets them.
 fn aws(environment: &Environment) -> AwsEnvironment {
     let text = |name: &str| environment.get(name).map(str::to_owned);
@@ -475,72 +311,4 @@ fn clients(r: &mut Reader, catalogue: &Catalogue) -> Option<BTreeMap<String, (St
         }
     }
     sound.then_some(clients)
-}
-
-/// The workbench asks nobody to log in and sends data wherever it is told to.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
-    address.ok_or_else(|| {
-        "it must be an address of this machine with a port, such as \"127.0.0.1:8090\": the \
-         workbench has no login, so nobody else may reach it (from elsewhere, \
-         `ssh -L 8090:127.0.0.1:8090` leads to it)"
-            .to_owned()
-    })
-}
-
-fn web_url(text: &str) -> Result<String, String> {
-    let right = "it must be an http or https URL without a query, such as \
-                 \"https://hub.example.com\"";
-    let url: http::Uri = text.parse().map_err(|_| right.to_owned())?;
-    let web = matches!(url.scheme_str(), Some("http" | "https"));
-    if web && url.authority().is_some() && url.query().is_none() {
-        Ok(text.trim_end_matches('/').to_owned())
-    } else {
-        Err(right.to_owned())
-    }
-}
-
-fn action(name: &str, catalogue: &Catalogue) -> Result<String, String> {
-    if catalogue.names.iter().any(|known| known == name) {
-        return Ok(name.to_owned());
-    }
-    let close = sources::closest(name, catalogue.names.iter().cloned());
-    Err(match close {
-        Some(close) => format!("there is no action \"{name}\", did you mean \"{close}\""),
-        None => format!("there is no action \"{name}\"; there are {}", catalogue.names.join(", ")),
-    })
-}
-
-fn log(directives: &str) -> Result<String, String> {
-    // A directive without `=` or `::` that is no level would be read as a crate's name, and a
-    // misspelt level as a log that stays empty.
-    let sound = directives.split(',').all(|directive| match directive.split_once('=') {
-        Some((_, level)) => LEVELS.contains(&level.trim()),
-        None => LEVELS.contains(&directive.trim()) || directive.contains("::"),
-    });
-    if sound {
-        Ok(directives.to_owned())
-    } else {
-        Err(format!(
-            "it must be one of {}, or directives such as \"info,sendoff=debug\"",
-            LEVELS.join(", ")
-        ))
-    }
-}
-
-fn network(text: &str) -> Result<IpNet, String> {
-    let one_address = || text.parse().map(|address: std::net::IpAddr| address.into()).ok();
-    let network = text.parse().ok().or_else(one_address);
-    network.ok_or_else(|| {
-        "each must be a network such as \"10.20.0.0/16\", \"fd00::/8\" or a single address"
-            .to_owned()
-    })
-}
-
-fn sixty_four_hex_digits(text: &str) -> Result<(), String> {
-    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        Ok(())
-    } else {
-        Err("it must be 64 hexadecimal characters, as `openssl rand -hex 32` prints".to_owned())
-    }
 }

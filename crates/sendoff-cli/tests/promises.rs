@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 const PROMISES: &[&str] = &[
     "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "P12", "P13", "P14", "P15",
-    "P16", "P17", "P18", "P19", "P22", "P23", "P25", "P26",
+    "P16", "P17", "P18", "P19", "P20", "P21", "P22", "P23", "P24", "P25", "P26",
 ];
 
 fn root() -> PathBuf {
@@ -40,7 +40,7 @@ fn place(name: &str) -> Option<PathBuf> {
     let crates = root().join("crates");
     let behind = match name {
         "behaviour" => vec![crates.join("sendoff/src/testing/suite")],
-        "hub/tests.rs" => vec![crates.join("sendoff/src/hub/tests.rs")],
+        "hub/tests/" => vec![crates.join("sendoff/src/hub/tests")],
         "just bench" => vec![crates.join("sendoff-bench/src")],
         "fuzz/" => vec![root().join("fuzz/fuzz_targets")],
         _ => vec![crates.join(name)],

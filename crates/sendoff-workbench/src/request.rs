@@ -1,20 +1,23 @@
 //! One delivery as Looker would send it, and its body: members in any order, the attachment
 //! streamed, so that a result of any size is sent in flat memory.
 
+mod body;
+mod encoding;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::stream::{self, Stream, StreamExt};
-use http_body::Frame;
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
 use sendoff_protocol::{ActionType, Format, Members, ScheduledPlan, Text};
 use serde_json::{Value, json};
 
-use crate::exchange::Peek;
+pub(crate) use body::{Record, RequestBody, Writing, Written};
+
+use body::Parts;
+use encoding::{Base64, Encoding, Part};
 
 /// Where the bytes of a result come from.
 pub struct Source(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>);
@@ -306,269 +309,6 @@ fn attachment(cargo: Option<Cargo>, wrapped: bool, broken: Option<u64>) -> Vec<P
 /// Sets `scheduled_plan.download_url`.
 pub(crate) fn set_download_url(plan: &mut Option<ScheduledPlan>, url: String) {
     plan.get_or_insert_default().download_url = Some(Text(url));
-}
-
-enum Part {
-    Ready { bytes: Bytes, shown: Bytes },
-    Data { source: Source, encoding: Encoding },
-}
-
-impl Part {
-    fn plain(text: impl Into<Bytes>) -> Self {
-        let bytes: Bytes = text.into();
-        Self::Ready { shown: bytes.clone(), bytes }
-    }
-}
-
-/// How the result's bytes stand in the body.
-enum Encoding {
-    /// As they are.
-    Verbatim,
-    /// Inside a JSON string.
-    JsonString,
-    /// As base64 inside a JSON string.
-    Base64(Base64),
-}
-
-/// Base64 on its way.
-struct Base64 {
-    /// The bytes that do not fill a line yet.
-    rest: Vec<u8>,
-    /// With a newline after every 60 characters. **C**
-    wrapped: bool,
-    /// So many characters from now stands one that is no base64.
-    broken: Option<u64>,
-}
-
-/// 45 bytes make the 60 characters of a line.
-const LINE: usize = 45;
-
-impl Encoding {
-    fn encode(&mut self, chunk: Bytes) -> Bytes {
-        match self {
-            Self::Verbatim => chunk,
-            Self::JsonString => json_string(chunk),
-            Self::Base64(base64) => {
-                base64.rest.extend_from_slice(&chunk);
-                let whole = base64.rest.len() - base64.rest.len() % LINE;
-                let lines = base64.lines(whole);
-                base64.rest.drain(..whole);
-                lines
-            }
-        }
-    }
-
-    fn finish(self) -> Bytes {
-        match self {
-            Self::Base64(mut base64) => {
-                let mut end = Vec::from(base64.lines(base64.rest.len()));
-                // Shorter than where it was to break: it breaks at its end.
-                if base64.broken.is_some() {
-                    end.push(b'!');
-                }
-                end.into()
-            }
-            Self::Verbatim | Self::JsonString => Bytes::new(),
-        }
-    }
-}
-
-impl Base64 {
-    fn lines(&mut self, upto: usize) -> Bytes {
-        let bytes = &self.rest[..upto];
-        let mut lines = String::with_capacity(bytes.len().div_ceil(LINE) * 62);
-        for line in bytes.chunks(LINE) {
-            base64_simd::STANDARD.encode_append(line, &mut lines);
-            if self.wrapped {
-                lines.push_str("\\n");
-            }
-        }
-        let mut lines = lines.into_bytes();
-        if let Some(at) = self.broken {
-            let is_own = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
-            match usize::try_from(at).ok().filter(|at| *at < lines.len()) {
-                Some(at) => {
-                    // Not the backslash or the n of a newline: the JSON stays right.
-                    let line = if self.wrapped { 62 } else { usize::MAX };
-                    let at = if at % line >= 60 { at - at % line } else { at };
-                    if lines.get(at).is_some_and(is_own) {
-                        lines[at] = b'!';
-                    }
-                    self.broken = None;
-                }
-                None => self.broken = Some(at - lines.len() as u64),
-            }
-        }
-        lines.into()
-    }
-}
-
-fn json_string(chunk: Bytes) -> Bytes {
-    let needs_escape = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let Some(first) = chunk.iter().position(needs_escape) else { return chunk };
-    let mut escaped = BytesMut::with_capacity(chunk.len() + chunk.len() / 16 + 16);
-    escaped.extend_from_slice(&chunk[..first]);
-    for &byte in &chunk[first..] {
-        match byte {
-            b'"' => escaped.put_slice(b"\\\""),
-            b'\\' => escaped.put_slice(b"\\\\"),
-            b'\n' => escaped.put_slice(b"\\n"),
-            b'\r' => escaped.put_slice(b"\\r"),
-            b'\t' => escaped.put_slice(b"\\t"),
-            0..0x20 => escaped.put_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => escaped.put_u8(byte),
-        }
-    }
-    escaped.freeze()
-}
-
-/// The first bytes of a body on its way and the time of the last, shared between the body and
-/// whoever shows it.
-#[derive(Clone)]
-pub(crate) struct Record(Arc<Mutex<(Peek, Instant)>>);
-
-impl Default for Record {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new((Peek::default(), Instant::now()))))
-    }
-}
-
-impl Record {
-    pub(crate) fn add(&self, sent: usize, shown: &[u8]) {
-        let mut record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        record.0.add(sent, shown);
-        record.1 = Instant::now();
-    }
-
-    /// What was recorded so far.
-    pub(crate) fn peek(&self) -> Peek {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
-    }
-
-    /// When the last bytes went.
-    pub(crate) fn last(&self) -> Instant {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
-    }
-}
-
-/// A piece of a body: what is sent, and what stands in the record in its place.
-pub(crate) struct Written {
-    pub(crate) bytes: Bytes,
-    pub(crate) shown: Bytes,
-}
-
-/// The pieces of a body as they are written.
-pub(crate) type Writing = Pin<Box<dyn Stream<Item = io::Result<Written>> + Send>>;
-
-/// The body of a request, written while it is sent.
-pub(crate) struct RequestBody {
-    writing: Writing,
-    record: Record,
-    ended: bool,
-}
-
-impl RequestBody {
-    fn of(
-        writing: impl Stream<Item = io::Result<Written>> + Send + 'static,
-        is_empty: bool,
-    ) -> Self {
-        Self { writing: Box::pin(writing), record: Record::default(), ended: is_empty }
-    }
-
-    /// An empty body, as the list call has.
-    pub(crate) fn empty() -> Self {
-        Self::of(stream::empty(), true)
-    }
-
-    /// A body as it is, and what stands in the record in its place.
-    pub(crate) fn text(bytes: impl Into<Bytes>, shown: impl Into<Bytes>) -> Self {
-        let part = Part::Ready { bytes: bytes.into(), shown: shown.into() };
-        Self::of(Parts(VecDeque::from([part])), false)
-    }
-
-    /// A body in chunks as they become ready.
-    pub(crate) fn stream(source: Source) -> Self {
-        let part = Part::Data { source, encoding: Encoding::Verbatim };
-        Self::of(Parts(VecDeque::from([part])), false)
-    }
-
-    /// The body with its pieces changed on their way.
-    pub(crate) fn changed(mut self, change: impl FnOnce(Writing) -> Writing) -> Self {
-        self.writing = change(self.writing);
-        self
-    }
-
-    pub(crate) fn record(&self) -> Record {
-        self.record.clone()
-    }
-}
-
-/// The parts of a body, one after the other.
-struct Parts(VecDeque<Part>);
-
-impl Stream for Parts {
-    type Item = io::Result<Written>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let parts = &mut self.0;
-        loop {
-            let written = match parts.pop_front() {
-                None => return Poll::Ready(None),
-                Some(Part::Ready { bytes, shown }) => Written { bytes, shown },
-                Some(Part::Data { mut source, mut encoding }) => {
-                    let bytes = match source.poll_next_unpin(cx) {
-                        Poll::Pending => {
-                            parts.push_front(Part::Data { source, encoding });
-                            return Poll::Pending;
-                        }
-                        Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                        Poll::Ready(Some(Ok(chunk))) => {
-                            let bytes = encoding.encode(chunk);
-                            parts.push_front(Part::Data { source, encoding });
-                            bytes
-                        }
-                        Poll::Ready(None) => encoding.finish(),
-                    };
-                    Written { shown: bytes.clone(), bytes }
-                }
-            };
-            if !written.bytes.is_empty() {
-                return Poll::Ready(Some(Ok(written)));
-            }
-        }
-    }
-}
-
-impl http_body::Body for RequestBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        match std::task::ready!(self.writing.as_mut().poll_next(cx)) {
-            Some(Ok(written)) => {
-                self.record.add(written.bytes.len(), &written.shown);
-                Poll::Ready(Some(Ok(Frame::data(written.bytes))))
-            }
-            Some(Err(error)) => {
-                self.ended = true;
-                Poll::Ready(Some(Err(error)))
-            }
-            None => {
-                self.ended = true;
-                Poll::Ready(None)
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ended
-    }
 }
 
 #[cfg(test)]

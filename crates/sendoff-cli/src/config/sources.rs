@@ -132,7 +132,7 @@ impl<'a> Layers<'a> {
         self.given.insert(path.to_owned(), given);
     }
 
-    pub(super) fn logins(&self) -> &'a [super::LoginClient] {
+    pub(super) fn logins(&self) -> &'a [super::catalogue::LoginClient] {
         &self.catalogue.logins
     }
 

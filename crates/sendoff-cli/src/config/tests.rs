@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::catalogue::{LoginClient, Param};
 use super::*;
 
 fn catalogue() -> Catalogue {

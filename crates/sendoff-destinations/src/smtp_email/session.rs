@@ -3,8 +3,10 @@
 //! The commands of a delivery and the stream of its message, no more. What a reply means is told in
 //! the server's own words; whatever happens before the final dot was sent left nothing behind.
 
+mod line;
+mod reply;
+
 use std::future::poll_fn;
-use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::Poll;
@@ -14,24 +16,16 @@ use rustix::net::sockopt;
 use sendoff::prelude::*;
 use sendoff::{Http, Redactor, Stop, byte_count};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::stuffing::Stuffer;
+use reply::Abilities;
 
-/// RFC 5321 allows 512 bytes for a line; servers with long greetings exist.
-const LONGEST_LINE: usize = 4096;
-/// Lines of one reply.
-const MOST_LINES: usize = 100;
-/// Written at a time, so that a slow way is no silent one.
-const PIECE: usize = 32 * 1024;
 /// How much of a message may be on its way to the server's machine.
 const AHEAD: usize = 128 * 1024;
 /// A server that checks a message for viruses thinks long: RFC 5321, 4.5.3.2.6, gives it ten
 /// minutes where it gives others two.
 const PATIENCE_AFTER_DOT: u32 = 5;
-/// What is quoted of a reply, in characters.
-const QUOTED: usize = 300;
 
 /// A connection, encrypted or not.
 trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -77,68 +71,6 @@ pub(super) enum Sent {
     Taken(String),
     /// It does not take it.
     Refused(Error),
-}
-
-/// What the server said it can do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Abilities {
-    starttls: bool,
-    /// Mechanisms in capitals.
-    auth: Vec<String>,
-    /// The most bytes of a message, where it says so.
-    size: Option<u64>,
-    smtputf8: bool,
-}
-
-impl Abilities {
-    fn of(reply: &Reply) -> Self {
-        let mut all = Self::default();
-        // The first line is the greeting.
-        for line in reply.lines.iter().skip(1) {
-            let line = line.to_ascii_uppercase();
-            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
-            match words.next() {
-                Some("STARTTLS") => all.starttls = true,
-                Some("AUTH") => all.auth.extend(words.map(str::to_owned)),
-                // 0 says that there is no limit (RFC 1870).
-                Some("SIZE") => {
-                    all.size = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
-                }
-                Some("SMTPUTF8") => all.smtputf8 = true,
-                _ => {}
-            }
-        }
-        all
-    }
-}
-
-/// An answer of the server's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Reply {
-    code: u16,
-    lines: Vec<String>,
-}
-
-impl Reply {
-    fn is_positive(&self) -> bool {
-        self.code / 100 == 2
-    }
-
-    /// `550 5.1.1 No such user.`, on one line.
-    fn words(&self) -> String {
-        let all = format!("{} {}", self.code, self.lines.join(" "));
-        let mut words: String = all.trim().chars().take(QUOTED).collect();
-        if !words.ends_with(['.', '!', '?']) {
-            words.push('.');
-        }
-        words
-    }
-
-    /// The error that begins with `sentence`; a code of 4xx may pass.
-    fn error(&self, sentence: String) -> Error {
-        let error = Error::vendor(format!("{sentence}: {}", self.words()));
-        if self.code / 100 == 4 { error.retry_later() } else { error }
-    }
 }
 
 /// A conversation in which nothing is under way.
@@ -435,110 +367,6 @@ impl Session {
             _ => fault,
         }
     }
-
-    async fn command(&mut self, line: &str) -> Result<Reply> {
-        // Nothing that is written here comes with a line end of its own; if it did it would be a
-        // second command.
-        if line.contains(['\r', '\n']) {
-            return Err(Error::settings("A setting holds a line break where none may stand."));
-        }
-        self.write(format!("{line}\r\n").as_bytes()).await?;
-        let reply = self.reply(self.idle).await?;
-        // RFC 5321, 3.8: the server ends the conversation, whatever it was asked.
-        if reply.code == 421 {
-            return Err(reply.error(format!("{} ends the connection", self.host)));
-        }
-        Ok(reply)
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        for piece in bytes.chunks(PIECE) {
-            let write = async {
-                self.wire.write_all(piece).await?;
-                // TLS keeps what it did not get rid of.
-                self.wire.flush().await
-            };
-            let written = self.stop.unless_stopped(timeout(self.idle, write)).await?;
-            written.map_err(|_| self.silent(self.idle))?.map_err(|fault| self.broken(&fault))?;
-        }
-        Ok(())
-    }
-
-    /// Reads one reply: lines of `250-…`, then one of `250 …`.
-    async fn reply(&mut self, patience: Duration) -> Result<Reply> {
-        let mut lines = Vec::new();
-        loop {
-            let line = self.line(patience).await?;
-            let code = line.get(..3).and_then(|code| code.parse().ok());
-            let (Some(code @ 200..600), more) = (code, line.get(3..4)) else {
-                return Err(self.nonsense());
-            };
-            let text = line.get(4..).unwrap_or_default();
-            lines.push(self.redact.clean(text.trim()).into_owned());
-            match more {
-                Some("-") if lines.len() < MOST_LINES => {}
-                Some(" ") | None => return Ok(Reply { code, lines }),
-                _ => return Err(self.nonsense()),
-            }
-        }
-    }
-
-    async fn line(&mut self, patience: Duration) -> Result<String> {
-        loop {
-            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.read.drain(..=end).collect();
-                let text = String::from_utf8_lossy(&line);
-                // What could make a sentence look like another one.
-                return Ok(text.trim_end().chars().filter(|c| !c.is_control()).collect());
-            }
-            if self.read.len() > LONGEST_LINE {
-                return Err(self.nonsense());
-            }
-            let mut buffer = [0; 1024];
-            let read = self.stop.unless_stopped(timeout(patience, self.wire.read(&mut buffer)));
-            let read = read.await?.map_err(|_| self.silent(patience))?;
-            match read.map_err(|fault| self.broken(&fault))? {
-                0 => return Err(self.broke_off("an answer was due")),
-                read => self.read.extend_from_slice(&buffer[..read]),
-            }
-        }
-    }
-
-    fn silent(&self, limit: Duration) -> Error {
-        Error::vendor(format!(
-            "{} neither took nor sent a byte for {} s, so the connection was given up. Try again \
-             later.",
-            self.host,
-            limit.as_secs()
-        ))
-        .retry_later()
-    }
-
-    fn broken(&self, fault: &io::Error) -> Error {
-        self.broke_off("the message was on its way").cause(fault.to_string())
-    }
-
-    fn broke_off(&self, when: &str) -> Error {
-        let text = format!("{} closed the connection while {when}. Try again later.", self.host);
-        Error::vendor(text).retry_later()
-    }
-
-    fn nonsense(&self) -> Error {
-        Error::vendor(format!(
-            "{} answered something that is not SMTP. Check host, port and encryption in the \
-             settings: a port for TLS does not answer without it, and the other way round.",
-            self.host
-        ))
-    }
-
-    fn may_have_arrived(&self, fault: Error) -> Error {
-        fault
-            .context(format!(
-                "The message may have arrived at {}: ask a recipient before you send it again",
-                self.host
-            ))
-            .may_have_arrived()
-    }
 }
 
 /// Why a message was not begun.
@@ -576,18 +404,6 @@ fn address_literal(own: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn abilities_are_read_from_the_servers_list() {
-        let lines =
-            ["mail.example hi", "size 35882577", "AUTH=LOGIN plain", "STARTTLS", "SMTPUTF8"];
-        let reply = Reply { code: 250, lines: lines.map(str::to_owned).into() };
-        let all = Abilities::of(&reply);
-        assert_eq!(all.auth, ["LOGIN", "PLAIN"]);
-        assert_eq!((all.size, all.starttls, all.smtputf8), (Some(35_882_577), true, true));
-        let none = Reply { code: 250, lines: vec!["STARTTLS".into(), "SIZE 0".into()] };
-        assert_eq!(Abilities::of(&none), Abilities::default());
-    }
 
     #[test]
     fn without_a_name_the_address_is_given() {

@@ -6,7 +6,8 @@ use sendoff_protocol::authorization;
 use super::Check;
 use super::Strength::{B, D};
 use super::judge::{Stop, Verdict, ensure, inapplicable, none_of, wrong};
-use super::probe::{Probe, Shown, With, body_text};
+use super::probe::{Probe, body_text};
+use super::subject::{Shown, With};
 use super::wire::{Deaf, Heard};
 use crate::request::RequestBody;
 
@@ -264,7 +265,7 @@ fn other_token(token: &str) -> String {
     token.chars().filter_map(turned).collect()
 }
 
-fn form<'a>(p: &Probe<'a>) -> Result<(super::probe::Action<'a>, &'a str), Stop> {
+fn form<'a>(p: &Probe<'a>) -> Result<(super::subject::Action<'a>, &'a str), Stop> {
     let actions = p.actions()?;
     match actions.into_iter().find_map(|action| Some((action, action.form_url()?))) {
         Some(found) => Ok(found),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Check;
 use super::Strength::{A, B, D};
 use super::judge::{ensure, given, inapplicable, items, none_of, shown, text};
-use super::probe::{Drawn, fields_of};
+use super::subject::{Drawn, fields_of};
 use crate::dial::Address;
 
 /// Looker's, and `text`, which is widely used for `string`.

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::Check;
 use super::Strength::{A, B, C, D};
 use super::judge::{Stop, Verdict, cut, ensure, given, inapplicable, none_of, shown, text, wrong};
-use super::probe::{Action, Drawn, Probe, body_text, fields_of, slowly};
+use super::probe::{Probe, body_text};
+use super::samples::slowly;
+use super::subject::{Action, Drawn, fields_of};
 use super::wire::{Deaf, Ended, Heard};
 use crate::request::RequestBody;
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::Check;
 use super::Strength::{A, B, D};
 use super::judge::{ensure, given, inapplicable, items, none_of, shown, text, wrong};
-use super::probe::{Probe, With, body_text};
+use super::probe::{Probe, body_text};
+use super::subject::With;
 use super::wire::{Ask, Ended};
 use crate::dial::Address;
 

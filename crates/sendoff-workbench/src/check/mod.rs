@@ -23,6 +23,8 @@ mod refusals;
 pub mod report;
 mod robustness;
 mod run;
+mod samples;
+mod subject;
 mod wire;
 
 use std::fmt;
@@ -39,8 +41,8 @@ pub(crate) use forms::LONGEST_STATE;
 use judge::Verdict;
 pub(crate) use judge::{cut, stack_trace};
 use probe::Probe;
-pub(crate) use probe::fields_of;
 pub use run::{NothingMatched, run, run_recorded};
+pub(crate) use subject::fields_of;
 
 /// One check: what it asks, why, and the code that asks it.
 pub struct Check {

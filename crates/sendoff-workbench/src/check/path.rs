@@ -8,8 +8,9 @@ use super::Check;
 use super::Strength::{A, B, D};
 use super::deliveries::whole;
 use super::judge::{ensure, inapplicable, wrong};
-use super::probe::{With, slowly};
 use super::robustness::large;
+use super::samples::slowly;
+use super::subject::With;
 use super::wire::Ended;
 use crate::dial::Address;
 

@@ -7,7 +7,8 @@ use super::Check;
 use super::Strength::{A, B, D};
 use super::forms::elsewhere;
 use super::judge::{Stop, Verdict, ensure, given, inapplicable, shown, stack_trace, text, wrong};
-use super::probe::{Probe, With, body_text};
+use super::probe::{Probe, body_text};
+use super::subject::With;
 use super::wire::{Ended, Heard};
 
 pub(super) const CHECKS: &[Check] = &[

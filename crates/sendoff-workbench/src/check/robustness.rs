@@ -7,8 +7,9 @@ use http::{HeaderName, HeaderValue, Method};
 use super::Check;
 use super::Strength::{A, B, D};
 use super::judge::{Stop, Verdict, ensure, inapplicable, none_of, stack_trace, wrong};
-use super::probe::{Probe, With, body_text};
+use super::probe::{Probe, body_text};
 use super::refusals::{believed, told};
+use super::subject::With;
 use super::wire::{Ended, Heard};
 use crate::request::RequestBody;
 

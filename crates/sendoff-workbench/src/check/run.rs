@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::judge::Stop;
-use super::probe::{Hub, Probe, locked};
+use super::probe::Probe;
+use super::subject::{Hub, locked};
 use super::wire::Deaf;
 use super::{Check, Checked, Evidence, Execute, Options, Outcome, Report, all};
 

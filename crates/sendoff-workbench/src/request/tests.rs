@@ -5,6 +5,7 @@ use http_body_util::BodyExt;
 use sendoff_protocol::Request;
 
 use super::*;
+use crate::Peek;
 
 async fn written(delivery: Delivery, masked: &[&str]) -> (Vec<u8>, Peek) {
     let masked = masked.iter().map(|name| (*name).to_owned()).collect();

@@ -222,7 +222,9 @@ async fn the_same_inputs_as_downloads_do_not_either() {
         let download = lab.http.delivery.egress.download(url, PATIENT, &stop);
         let (contacted, done) = lab.contacted(download).await;
         assert!(!contacted, "{url:?} reached {:?}", lab.dialled());
-        assert_eq!(done.expect("the call ended").expect_err(url).class(), Class::Looker, "{url:?}");
+        let error = done.expect("the call ended").expect_err(url);
+        assert_eq!(error.class(), Class::Looker, "{url:?}");
+        assert!(error.message().starts_with("Looker's download"), "{url:?}: {error}");
     }
 }
 

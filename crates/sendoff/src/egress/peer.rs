@@ -16,7 +16,7 @@ use crate::{Error, text};
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) name: Cow<'static, str>,
-    looker: bool,
+    pub(super) looker: bool,
     pub(super) oauth: bool,
     /// What became of the login after the vendor refused its token.
     pub(super) login_note: Option<String>,
@@ -105,17 +105,19 @@ impl Peer {
     /// show the inside of the operator's network to whoever may fill in a form.
     pub(super) fn unreachable(&self, host: &str, fault: &DialError) -> Fault {
         let name = &self.name;
+        // A vendor's address is the admin's or the user's own; this one came from Looker.
+        let about = if self.looker { format!("{name} cannot be had: ") } else { String::new() };
         let (error, passing) = match fault {
             DialError::Forbidden(Reach::AllowedOnly) => (
                 self.settings(format!(
-                    "{host} must be called by https://, because this hub sends unencrypted http \
+                    "{about}{host} must be called by https://, because this hub sends unencrypted http \
                      only to networks that its operator lists in SENDOFF_ALLOW_ADDRESSES."
                 )),
                 false,
             ),
             DialError::Forbidden(_) => (
                 self.settings(format!(
-                    "{host} is at an address that this hub may not reach (private or reserved). \
+                    "{about}{host} is at an address that this hub may not reach (private or reserved). \
                      Ask the hub's operator to allow it with SENDOFF_ALLOW_ADDRESSES."
                 )),
                 false,

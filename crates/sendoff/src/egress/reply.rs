@@ -188,8 +188,9 @@ impl Reply {
         let asked = retry::asked(&self.headers, Timestamp::now());
         let error = match status.as_u16() {
             300..=399 => peer.settings(format!(
-                "{answered}, a redirect{}, and this hub follows none. Set the final address.",
-                self.redirect()
+                "{answered}, a redirect{}, and this hub follows none.{}",
+                self.redirect(),
+                if peer.looker { "" } else { " Set the final address." }
             )),
             401 if let Some(note) = &peer.login_note => {
                 peer.error(format!("{answered}{colon}{said} {note}")).retry_later()

@@ -29,7 +29,14 @@ pub(super) fn of_delivery(
 /// The answer to a delivery whose form has problems.
 pub(super) fn of_form_problems(problems: &Problems, webhook_id: Option<&str>) -> wire::Executed {
     let list = problems.list();
-    let sentences: Vec<_> = list.iter().map(|problem| problem.message.as_str()).collect();
+    // The history of schedules shows the sentence alone, so it names the field.
+    let sentences: Vec<_> = list
+        .iter()
+        .map(|problem| match problem.message.starts_with(&problem.label) {
+            true => problem.message.clone(),
+            false => format!("{}: {}", problem.label, problem.message),
+        })
+        .collect();
     let mut outcome = failed(&Error::form("", sentences.join(" ")), &Redactor::default());
     outcome.validation_errors =
         list.iter().map(|p| (p.field.to_owned(), p.message.clone())).collect();

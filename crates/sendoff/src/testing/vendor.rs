@@ -1,116 +1,35 @@
 //! A vendor's stand-in on a loopback port, behind the fault proxy, with the faults that only the
 //! far end of an HTTP connection can make.
 
-use std::collections::VecDeque;
-use std::error::Error as StdError;
+mod log;
+mod mischief;
+
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::Either;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::StreamBody;
-use hyper::body::{Frame, Incoming};
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use log::Seen;
+pub use mischief::{At, Mischief, Refusal, VendorFault};
+
+use log::Log;
+use mischief::{Answered, Fail, Watched, refused, spoil, whole};
+
 use super::fake::body_of;
 use super::{Fake, Proxy};
-use crate::{ByteStream, Error};
-
-/// The log keeps so many of the latest requests.
-const LOGGED: usize = 1_000;
-/// And so much of the start of each one's body and answer.
-const KEPT: usize = 2 * 1024;
+use crate::ByteStream;
 
 /// More than a login service is sent.
 const LONGEST_FORM: usize = 64 << 10;
-
-/// Which request a fault hits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum At {
-    /// The next one.
-    Any,
-    /// The next that makes the data visible, see [`Fake::commits`].
-    Commit,
-    /// The one that brings the data's last byte: so many bytes of bodies have come with it.
-    Byte(u64),
-    /// The one that is the n-th to make the data visible since the stand-in began, counted from 1;
-    /// a lasting fault hits it and all after it.
-    Nth(u64),
-    /// Every n-th of those that make the data visible.
-    Every(u64),
-    /// The next that carries a body of more than so many bytes, at that byte.
-    Within(u64),
-}
-
-/// What becomes of the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mischief {
-    /// It is not carried out, but answered with this refusal, once its body was read. With
-    /// [`At::Within`], before its body was read.
-    Refuse(Refusal),
-    /// It is carried out, and the connection closed without an answer.
-    LoseAnswer,
-    /// It is carried out, and its answer breaks off in the middle of its body.
-    CutAnswer,
-    /// It is carried out, and its answer never comes.
-    Silence,
-    /// It is carried out, and its answer never ends.
-    Flood,
-}
-
-/// A refusal as HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status.
-    pub status: u16,
-    /// `Retry-After`, in seconds.
-    pub retry_after: Option<u32>,
-    /// The media type.
-    pub media_type: &'static str,
-    /// The body.
-    pub body: String,
-}
-
-/// A fault of the vendor's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VendorFault {
-    /// Which request.
-    pub at: At,
-    /// What becomes of it.
-    pub mischief: Mischief,
-    /// Whether every such request is hit; else one is.
-    pub lasting: bool,
-}
-
-/// One request that came.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// Method and path.
-    pub line: String,
-    /// Whether it makes the data visible.
-    pub commits: bool,
-    /// Whether a fault hit it.
-    pub hit: bool,
-    /// Its `Content-Type`; empty without one.
-    pub media_type: String,
-    /// How its body began.
-    pub body: Vec<u8>,
-    /// How many bytes of its body came.
-    pub bytes: u64,
-    /// The answer's status, if one was given.
-    pub status: Option<u16>,
-    /// How the answer's body began.
-    pub answer: Vec<u8>,
-    number: u64,
-}
 
 /// A running stand-in. It stops when it is dropped.
 pub struct Vendor {
@@ -239,75 +158,6 @@ async fn accept(listener: TcpListener, stage: Arc<Stage>) {
             Err(_) => tokio::task::yield_now().await,
         }
         while tasks.try_join_next().is_some() {}
-    }
-}
-
-type Fail = Box<dyn StdError + Send + Sync>;
-type Answered = Response<StreamBody<Frames>>;
-type Frames = futures_util::stream::BoxStream<'static, std::result::Result<Frame<Bytes>, Fail>>;
-
-/// The requests that came.
-#[derive(Default)]
-struct Log {
-    entries: Mutex<VecDeque<Seen>>,
-    count: AtomicU64,
-}
-
-impl Log {
-    fn entries(&self) -> MutexGuard<'_, VecDeque<Seen>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add<B>(&self, request: &Request<B>, commits: bool) -> u64 {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let media_type = request.headers().get(CONTENT_TYPE);
-        let mut entries = self.entries();
-        if entries.len() == LOGGED {
-            entries.pop_front();
-        }
-        entries.push_back(Seen {
-            line: format!("{} {}", request.method(), request.uri()),
-            commits,
-            hit: false,
-            media_type: media_type.and_then(|text| text.to_str().ok()).unwrap_or_default().into(),
-            body: Vec::new(),
-            bytes: 0,
-            status: None,
-            answer: Vec::new(),
-            number,
-        });
-        number
-    }
-
-    fn change(&self, number: u64, change: impl FnOnce(&mut Seen)) {
-        if let Some(seen) = self.entries().iter_mut().rev().find(|seen| seen.number == number) {
-            change(seen);
-        }
-    }
-
-    /// The body, noted as it is read.
-    fn tap(self: &Arc<Self>, number: u64, body: ByteStream) -> ByteStream {
-        let (log, len) = (Arc::clone(self), body.len_hint());
-        let tapped = ByteStream::new(body.inspect(move |chunk| {
-            if let Ok(chunk) = chunk {
-                log.change(number, |seen| {
-                    let room = KEPT.saturating_sub(seen.body.len()).min(chunk.len());
-                    seen.body.extend_from_slice(&chunk[..room]);
-                    seen.bytes += chunk.len() as u64;
-                });
-            }
-        }));
-        match len {
-            Some(len) => tapped.with_len(len),
-            None => tapped,
-        }
-    }
-
-    fn answered(&self, number: u64, status: StatusCode, body: &[u8]) {
-        self.change(number, |seen| {
-            seen.status = Some(status.as_u16());
-            seen.answer = body[..body.len().min(KEPT)].to_vec();
-        });
     }
 }
 
@@ -502,103 +352,5 @@ impl Stage {
         }
         self.seen.answered(number, response.status(), response.body());
         Ok(whole(response))
-    }
-}
-
-/// Waits for the request that brings the data's last byte.
-struct Watched {
-    byte: u64,
-    refuses: bool,
-    received: Arc<AtomicU64>,
-    reached: Arc<AtomicBool>,
-}
-
-impl Watched {
-    /// Counts a body's bytes. If the awaited one came and the request is to be refused, the body
-    /// ends with an error, so that the fake carries nothing out.
-    fn watch(self, body: ByteStream) -> ByteStream {
-        let len = body.len_hint();
-        let watched = futures_util::stream::unfold(Some((body, self)), |state| async {
-            let (mut body, this) = state?;
-            match body.next().await {
-                Some(Ok(chunk)) => {
-                    let len = chunk.len() as u64;
-                    if this.received.fetch_add(len, Ordering::Relaxed) + len >= this.byte {
-                        this.reached.store(true, Ordering::Relaxed);
-                    }
-                    Some((Ok(chunk), Some((body, this))))
-                }
-                Some(Err(error)) => Some((Err(error), None)),
-                None if this.refuses && this.reached.load(Ordering::Relaxed) => {
-                    Some((Err(Error::vendor("The stand-in refuses this request.")), None))
-                }
-                None => None,
-            }
-        });
-        let watched = ByteStream::new(watched);
-        match len {
-            Some(len) => watched.with_len(len),
-            None => watched,
-        }
-    }
-}
-
-fn frames(
-    stream: impl futures_util::Stream<Item = std::result::Result<Bytes, Fail>> + Send + 'static,
-) -> StreamBody<Frames> {
-    StreamBody::new(stream.map(|chunk| chunk.map(Frame::data)).boxed())
-}
-
-fn whole(response: Response<Bytes>) -> Answered {
-    let (mut parts, body) = response.into_parts();
-    // A HEAD's answer states the length of what a GET would bring.
-    let len = HeaderValue::from(body.len() as u64);
-    parts.headers.entry(CONTENT_LENGTH).or_insert(len);
-    let chunks = if body.is_empty() {
-        Either::Left(futures_util::stream::empty())
-    } else {
-        Either::Right(futures_util::stream::iter([Ok(body)]))
-    };
-    Response::from_parts(parts, frames(chunks))
-}
-
-fn refused(refusal: &Refusal) -> Answered {
-    let mut response = Response::new(Bytes::from(refusal.body.clone()));
-    *response.status_mut() =
-        StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(refusal.media_type));
-    if let Some(seconds) = refusal.retry_after {
-        headers.insert(RETRY_AFTER, seconds.into());
-    }
-    whole(response)
-}
-
-/// What is left of an answer.
-async fn spoil(
-    response: Response<Bytes>,
-    mischief: &Mischief,
-) -> std::result::Result<Answered, Fail> {
-    match mischief {
-        Mischief::Refuse(refusal) => Ok(refused(refusal)),
-        // hyper closes the connection without an answer.
-        Mischief::LoseAnswer => Err("the answer is lost".into()),
-        Mischief::Silence => {
-            std::future::pending::<()>().await;
-            Err("never reached".into())
-        }
-        Mischief::CutAnswer => {
-            let (mut parts, body) = response.into_parts();
-            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len() as u64 + 1));
-            let cut = [Ok(body), Err("the answer breaks off".into())];
-            Ok(Response::from_parts(parts, frames(futures_util::stream::iter(cut))))
-        }
-        Mischief::Flood => {
-            let (mut parts, _) = response.into_parts();
-            parts.headers.remove(CONTENT_LENGTH);
-            let block = Bytes::from(vec![b'a'; 64 * 1024]);
-            let endless = futures_util::stream::repeat_with(move || Ok(block.clone()));
-            Ok(Response::from_parts(parts, frames(endless)))
-        }
     }
 }

@@ -124,7 +124,8 @@ impl Slack {
             });
         }
         form.extend(post.thread.clone().map(|thread| ("thread_ts", thread)));
-        for waits in 0.. {
+        let mut waits = 0;
+        loop {
             let call = self.call(&self.http, METHOD, true).form(form.iter().map(|(n, v)| (*n, v)));
             let answer = match call.once().send().await {
                 Ok(reply) => self.answer::<Value>(METHOD, reply).await,
@@ -137,12 +138,12 @@ impl Slack {
             };
             match asked_to_wait(fault.error()) {
                 Some(wait) if waits < WAITS => {
+                    waits += 1;
                     self.stop.unless_stopped(tokio::time::sleep(wait)).await?;
                 }
                 _ => return Err(fault),
             }
         }
-        unreachable!("the loop ends by returning")
     }
 
     /// Slack's answer to the last step was lost: it is asked for the file.
