@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::dial::Address;
 use crate::downloads::Downloads;
 use crate::exchange::Exchange;
-use crate::faults::{Faults, HUNG_UP};
+use crate::faults::{Carried, Faults, HUNG_UP};
 use crate::progress::Meter;
 use crate::remarks::Remark;
 use crate::request::{Cargo, Delivery, RequestBody, set_download_url};
