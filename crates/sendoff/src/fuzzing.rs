@@ -1,5 +1,7 @@
 //! What the fuzz targets in `fuzz/` reach of the inside. Not there in an ordinary build.
 
+use std::future::Future;
+
 use bytes::Bytes;
 
 use crate::intake::fuzzing::{Reader, compare};
@@ -74,15 +76,45 @@ pub fn rows(data: &[u8]) {
         let text = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
         serde_json::from_slice::<serde::de::IgnoredAny>(text).expect("rows of what is no JSON");
     }
+    passed(layout, document, seed);
+}
+
+/// Bytes that nobody reads as rows: judged alike however they are cut, and passed on unchanged.
+fn passed(layout: Layout, document: &[u8], seed: u8) {
+    let pass = |chunks: Vec<Bytes>| {
+        let chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty()).map(Ok);
+        let stream = ByteStream::new(futures_util::stream::iter(chunks.collect::<Vec<_>>()));
+        let mut stream = crate::rows::checked_bytes(layout, true, stream);
+        at_once(async move {
+            let mut all = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                all.extend_from_slice(&chunk?);
+            }
+            Ok::<_, crate::Error>(all)
+        })
+    };
+    let (whole, cut) = (pass(vec![Bytes::copy_from_slice(document)]), pass(pieces(document, seed)));
+    assert_eq!(whole.is_ok(), cut.is_ok(), "whole: {whole:?}, cut: {cut:?}");
+    let Ok(bytes) = whole else { return };
+    assert_eq!(bytes, document);
+    if layout == Layout::Json {
+        let text = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
+        serde_json::from_slice::<serde::de::IgnoredAny>(text).expect("what is no JSON was passed");
+    }
+}
+
+/// Runs work that waits for nothing.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(work)
 }
 
 /// Each row as JSON.
 fn read(layout: Layout, chunks: Vec<Bytes>) -> Result<Vec<String>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let room = SpoolRoom::new(SpoolLimits { dir: None, ..SpoolLimits::default() })?;
     let chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty()).map(Ok);
     let stream = ByteStream::new(futures_util::stream::iter(chunks.collect::<Vec<_>>()));
-    runtime.block_on(async {
+    at_once(async {
         let mut rows = Rows::open(layout, stream, &room).await?;
         let mut read = Vec::new();
         while let Some(row) = rows.next().await {

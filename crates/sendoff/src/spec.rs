@@ -8,6 +8,7 @@ use crate::login::{Delegate, LoginBy, OAuth};
 
 /// What an action is. Built in a `const` with [`Spec::new`]; see [`Action::SPEC`](crate::Action).
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Spec {
     /// Unique in a hub; schedules refer to it, so it never changes.
     pub name: &'static str,
@@ -57,6 +58,7 @@ pub enum Download {
 
 /// What may be sent to the vendor twice without harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Repeatable {
     /// Nothing: a second request is a second delivery.
     Nothing,
@@ -68,6 +70,7 @@ pub enum Repeatable {
 
 /// When the data becomes visible at the vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Commit {
     /// All at once, by a last step; until then nothing is there.
     FinalStep,
@@ -126,24 +129,28 @@ impl Spec {
     }
 
     /// A sentence below the label.
+    #[must_use]
     pub const fn description(mut self, text: &'static str) -> Self {
         self.description = text;
         self
     }
 
     /// What can be sent.
+    #[must_use]
     pub const fn accepts(mut self, types: &'static [ActionType]) -> Self {
         self.accepts = types;
         self
     }
 
     /// The formats offered.
+    #[must_use]
     pub const fn formats(mut self, formats: &'static [Format]) -> Self {
         self.formats = Some(formats);
         self
     }
 
     /// Values as the database gave them, without the visualisation's settings.
+    #[must_use]
     pub const fn raw_values(mut self) -> Self {
         self.formatting = Some(Formatting::Unformatted);
         self.visualization = Some(VisualizationFormatting::Noapply);
@@ -151,30 +158,35 @@ impl Spec {
     }
 
     /// Data comes by URL, so that its size has no limit.
+    #[must_use]
     pub const fn streaming(mut self) -> Self {
         self.download = Download::Url;
         self
     }
 
     /// Tags that fields of the query must carry.
+    #[must_use]
     pub const fn required_tags(mut self, tags: &'static [&'static [&'static str]]) -> Self {
         self.required_tags = tags;
         self
     }
 
     /// Older Lookers do not see the action.
+    #[must_use]
     pub const fn minimum_looker(mut self, version: LookerVersion) -> Self {
         self.minimum_looker = version;
         self
     }
 
     /// An SVG icon.
+    #[must_use]
     pub const fn svg(mut self, bytes: &'static [u8]) -> Self {
         self.icon = Some(Icon { media_type: "image/svg+xml", bytes });
         self
     }
 
     /// The vendor's page that an admin starts from.
+    #[must_use]
     pub const fn vendor_docs(mut self, url: &'static str) -> Self {
         self.vendor_docs = Some(url);
         self
@@ -183,6 +195,7 @@ impl Spec {
     /// What may be sent twice, when the data becomes visible, and whether the vendor can be asked
     /// afterwards. What a fault must lead to follows from these three, see
     /// `sendoff::testing::expected`.
+    #[must_use]
     pub const fn delivery(
         mut self,
         repeatable: Repeatable,
@@ -197,18 +210,21 @@ impl Spec {
 
     /// Users log in at the vendor. The hub offers the action only with a client of its own there,
     /// see [`Builder::oauth_client`](crate::Builder::oauth_client).
+    #[must_use]
     pub const fn oauth(mut self, oauth: OAuth) -> Self {
         self.login = Some(LoginBy::OAuth(oauth));
         self
     }
 
     /// Looker runs the login and hands over the tokens.
+    #[must_use]
     pub const fn delegate_oauth(mut self, delegate: Delegate) -> Self {
         self.login = Some(LoginBy::Delegate(delegate));
         self
     }
 
     /// The vendor is not reached by HTTP.
+    #[must_use]
     pub const fn not_http(mut self) -> Self {
         self.over_http = false;
         self

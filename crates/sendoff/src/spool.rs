@@ -35,9 +35,10 @@ const SMALLEST: usize = 4 * 1024;
 
 /// Where data waits, and how much of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SpoolLimits {
-    /// The folder that unnamed files are made in, `/tmp` unless set. Without one, data waits in memory alone, and
-    /// what is larger than [`memory_per_delivery`](Self::memory_per_delivery) is refused.
+    /// The folder that unnamed files are made in, `/tmp` unless set. Without one, data waits in
+    /// memory alone, and what is larger than [`memory_per_delivery`](Self::memory_per_delivery) is refused.
     pub dir: Option<PathBuf>,
     /// Bytes that one delivery may hold in memory before it goes to disk.
     pub memory_per_delivery: usize,

@@ -60,11 +60,11 @@ pub(super) fn spool_limits(r: &mut Reader, environment: &Environment) -> Option<
     let memory_total = r.size("spool.memory_total", memory);
     let bytes_per_delivery = r.size("spool.bytes_per_delivery", disk.clone());
     let bytes_total = r.size("spool.bytes_total", disk);
-    Some(SpoolLimits {
-        dir: dir?,
-        memory_per_delivery: usize::try_from(memory_per_delivery?).ok()?,
-        memory_total: usize::try_from(memory_total?).ok()?,
-        bytes_per_delivery: bytes_per_delivery?,
-        bytes_total: bytes_total?,
-    })
+    let mut limits = SpoolLimits::default();
+    limits.dir = dir?;
+    limits.memory_per_delivery = usize::try_from(memory_per_delivery?).ok()?;
+    limits.memory_total = usize::try_from(memory_total?).ok()?;
+    limits.bytes_per_delivery = bytes_per_delivery?;
+    limits.bytes_total = bytes_total?;
+    Some(limits)
 }

@@ -18,6 +18,7 @@ use super::{Hub, Inner, Limits};
 
 /// What a hub is made of. See [`Hub::builder`].
 #[derive(Default)]
+#[must_use = "a hub is made by `build`"]
 pub struct Builder {
     actions: Vec<Box<dyn AnyAction>>,
     label: Option<String>,
@@ -34,27 +35,34 @@ pub struct Builder {
     looker_hosts: LookerHosts,
 }
 
+/// Without the operator's secrets and the actions' settings.
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("label", &self.label)
+            .field("actions", &self.actions.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Builder {
     pub(super) fn new() -> Self {
         Self::default()
     }
 
     /// Adds an action.
-    #[must_use]
     pub fn action(mut self, action: impl Action) -> Self {
         self.actions.push(Box::new(action));
         self
     }
 
     /// Adds actions.
-    #[must_use]
     pub fn actions(mut self, actions: impl IntoIterator<Item = Box<dyn AnyAction>>) -> Self {
         self.actions.extend(actions);
         self
     }
 
     /// The hub's name in Looker's admin pages; "Sendoff" unless set.
-    #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
@@ -62,7 +70,6 @@ impl Builder {
 
     /// Where Looker reaches the hub, with the prefix it is mounted under. Unless set, it is taken
     /// from each list request's `Host`, `X-Forwarded-Host` and `X-Forwarded-Proto`.
-    #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into().trim_end_matches('/').to_owned());
         self
@@ -70,7 +77,6 @@ impl Builder {
 
     /// The secrets that hub tokens are valid under; see [`Token`](super::Token). Several allow
     /// rotation: new tokens under the first, old ones stay valid until theirs is removed.
-    #[must_use]
     pub fn secrets(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
         self.gate.secrets.extend(secrets);
         self
@@ -78,28 +84,24 @@ impl Builder {
 
     /// Looker's outgoing webhook token (Admin > General > Webhooks). With one of these, LookML
     /// data actions and scheduled webhooks may deliver without a hub token.
-    #[must_use]
     pub fn webhook_tokens(mut self, tokens: impl IntoIterator<Item = Secret>) -> Self {
         self.gate.webhook_tokens.extend(tokens);
         self
     }
 
     /// What one delivery may take, and how many there may be.
-    #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
     /// Which addresses may be reached, and how.
-    #[must_use]
     pub fn egress(mut self, egress: EgressConfig) -> Self {
         self.egress = Some(egress);
         self
     }
 
     /// Where data waits that cannot flow on at once, and how much of it.
-    #[must_use]
     pub fn spool(mut self, limits: SpoolLimits) -> Self {
         self.spool = limits;
         self
@@ -107,7 +109,6 @@ impl Builder {
 
     /// Settings of an action for requests in which Looker sends none: scheduled webhooks and data
     /// actions. A value that Looker does send wins.
-    #[must_use]
     pub fn settings(mut self, action: impl Into<String>, settings: Values) -> Self {
         self.settings.push((action.into(), settings));
         self
@@ -116,7 +117,6 @@ impl Builder {
     /// How the vendor of an action with a login knows this hub: the id and the secret of the client
     /// that was registered there (an empty secret for a client without one). An action with a login
     /// and no client is not offered.
-    #[must_use]
     pub fn oauth_client(
         mut self,
         action: impl Into<String>,
@@ -132,7 +132,6 @@ impl Builder {
     ///
     /// Behind these stand keys made from [`cipher_master`](Self::cipher_master) and from each of
     /// the hub's secrets, so that a hub without keys of its own works, in each replica alike.
-    #[must_use]
     pub fn state_keys(mut self, keys: impl IntoIterator<Item = StateKey>) -> Self {
         self.state_keys.extend(keys);
         self
@@ -140,21 +139,18 @@ impl Builder {
 
     /// The reference hub's `CIPHER_MASTER`, 64 hexadecimal characters: opens the logins that it
     /// sealed.
-    #[must_use]
     pub fn cipher_master(mut self, master: Secret) -> Self {
         self.cipher_master = Some(master);
         self
     }
 
     /// The hosts of Lookers that Google does not host: a login goes back to no other.
-    #[must_use]
     pub fn looker_hosts(mut self, hosts: LookerHosts) -> Self {
         self.looker_hosts = hosts;
         self
     }
 
     /// The source revision that `GET /status` names.
-    #[must_use]
     pub fn commit(mut self, commit: impl Into<String>) -> Self {
         self.commit = Some(commit.into());
         self
@@ -164,8 +160,7 @@ impl Builder {
     ///
     /// # Errors
     /// When two actions share a name, settings or a login client name an action that is not there,
-    /// two state keys share a name, or the egress or
-    /// the spool cannot be set up as asked.
+    /// two state keys share a name, or the egress or the spool cannot be set up as asked.
     pub fn build(mut self) -> Result<Hub> {
         let mut names = HashSet::new();
         for action in &self.actions {
