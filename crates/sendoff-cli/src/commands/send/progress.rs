@@ -60,10 +60,8 @@ pub(super) fn line(progress: &Progress, elapsed: Duration, total: Option<u64>) -
         line += &format!(", {}/s", bytes((moved as f64 / seconds) as u64));
     }
     line += &format!(", {seconds:.0} s");
-    match progress.newlines {
-        0 => {}
-        1 => line += ", 1 newline",
-        count => line += &format!(", {count} newlines"),
+    if progress.newlines > 0 {
+        line += &format!(", {}", newlines(progress.newlines));
     }
     line += match progress.stage {
         Stage::Preparing => ", connecting",
@@ -71,6 +69,11 @@ pub(super) fn line(progress: &Progress, elapsed: Duration, total: Option<u64>) -
         _ => "",
     };
     line
+}
+
+/// `1 newline`.
+pub(super) fn newlines(count: u64) -> String {
+    format!("{count} newline{}", if count == 1 { "" } else { "s" })
 }
 
 /// `12.3 MB`.
@@ -100,5 +103,6 @@ mod tests {
         progress.stage = Stage::Answering;
         let none = Duration::ZERO;
         assert_eq!(line(&progress, none, None), "900 bytes, 0 s, 2 newlines, the hub works");
+        assert_eq!(newlines(1), "1 newline");
     }
 }

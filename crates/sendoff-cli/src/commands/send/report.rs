@@ -5,7 +5,7 @@ use sendoff_workbench::{Paint, Severity, Verdict};
 use serde_json::{Value, json};
 
 use super::args::SendArgs;
-use super::progress::bytes;
+use super::progress::{bytes, newlines};
 use super::{Code, Stop};
 
 pub(super) struct Report<'a> {
@@ -51,7 +51,7 @@ impl Report<'_> {
         let moved = bytes(progress.moved());
         let mut line = format!("{moved} in {:.1} s", progress.took.as_secs_f64());
         if progress.newlines > 0 {
-            line += &format!(", {} newlines before the answer", progress.newlines);
+            line += &format!(", {} before the answer", newlines(progress.newlines));
         }
         row(&mut text, "Sent", &line);
         for warning in &sent.warnings {
