@@ -44,6 +44,8 @@ pub struct Spec {
     pub over_http: bool,
     /// How users log in, if they must.
     pub login: Option<LoginBy>,
+    /// The setting whose credentials may stand in for the users' logins.
+    pub or_setting: Option<&'static str>,
 }
 
 /// How Looker hands over the data.
@@ -125,6 +127,7 @@ impl Spec {
             checkable: false,
             over_http: true,
             login: None,
+            or_setting: None,
         }
     }
 
@@ -209,10 +212,20 @@ impl Spec {
     }
 
     /// Users log in at the vendor. The hub offers the action only with a client of its own there,
-    /// see [`Builder::oauth_client`](crate::Builder::oauth_client).
+    /// see [`Builder::oauth_client`](crate::Builder::oauth_client), or with
+    /// [`or_setting`](Self::or_setting).
     #[must_use]
     pub const fn oauth(mut self, oauth: OAuth) -> Self {
         self.login = Some(LoginBy::OAuth(oauth));
+        self
+    }
+
+    /// With credentials in the setting `name`, users need no login, see
+    /// [`Action::needs_login`](crate::Action::needs_login). A hub without a client at the vendor then
+    /// offers the action all the same: without logins, and with this setting required.
+    #[must_use]
+    pub const fn or_setting(mut self, name: &'static str) -> Self {
+        self.or_setting = Some(name);
         self
     }
 

@@ -29,6 +29,8 @@ pub struct Call {
     timeout: Option<Duration>,
     idle: Option<Duration>,
     repeats: Repeats,
+    /// It changes nothing at the vendor: a lost answer leaves nothing behind.
+    reads: bool,
     /// Whose token it carries.
     login: Option<Login>,
     /// What this call adds to the delivery's secrets.
@@ -59,6 +61,7 @@ impl Call {
         // RFC 9110, section 9.2.2.
         let idempotent = is_safe(&method) || matches!(method, Method::PUT | Method::DELETE);
         let repeats = if idempotent { Repeats::Always } else { Repeats::Refused };
+        let reads = is_safe(&method);
         let peer = http.delivery.peer.clone();
         Self {
             http,
@@ -69,6 +72,7 @@ impl Call {
             timeout: None,
             idle: None,
             repeats,
+            reads,
             login: None,
             peer,
             wrong: None,
@@ -193,6 +197,13 @@ impl Call {
         self
     }
 
+    /// This request changes nothing at the vendor, whatever its method says: one for a token, a
+    /// search. It is repeatable, and when its answer is lost nothing may have arrived by it.
+    pub fn reads(mut self) -> Self {
+        self.reads = true;
+        self.repeatable()
+    }
+
     /// Nothing repeats this request, not even a method that is repeatable by its definition.
     pub fn once(mut self) -> Self {
         self.repeats = Repeats::Never;
@@ -236,6 +247,9 @@ impl Call {
         self.http.until = until;
         let budgets = &self.http.delivery.egress.inner.budgets;
         budgets.earn(target.authority(), Instant::now());
+        if let Some(Paced { pace, rows, each: true }) = &self.http.paced {
+            self.http.stop.unless_stopped(pace.admit(*rows)).await?;
+        }
         let mut waits = self.http.delivery.egress.inner.retry.waits();
         let mut lost = false;
         let mut held = 0;
@@ -246,7 +260,7 @@ impl Call {
             let outcome = attempt.run(&self.method, &target, self.headers.clone(), body).await;
             if matches!(&outcome, Ok(answer) if answer.response.status() == StatusCode::UNAUTHORIZED)
                 && let Some(refused) = token.take()
-                && self.renew(&refused).await?
+                && self.renew(&refused).await.map_err(|error| self.doubted(error, lost))?
                 && repeats_body
             {
                 continue;
@@ -261,7 +275,7 @@ impl Call {
                 }
                 Ok(_) => None,
                 Err(failure) => {
-                    lost |= failure.sent == Sent::Whole && !is_safe(&self.method);
+                    lost |= failure.sent == Sent::Whole && !self.reads;
                     self.wait_after_failure(failure, repeats_body, &mut waits, target.authority())
                 }
             };
@@ -273,23 +287,19 @@ impl Call {
                         self.body = Body::Stream(stream);
                     }
                     tracing::debug!(vendor = %self.peer.name, ?wait, "request is sent again");
-                    self.http
-                        .stop
-                        .unless_stopped(rest(self.http.paced.as_ref(), wait))
-                        .await
-                        .map_err(
-                            |error| {
-                                if lost { self.peer.may_have_arrived(error) } else { error }
-                            },
-                        )?;
+                    let rest = rest(self.http.paced.as_ref(), wait);
+                    let rested = self.http.stop.unless_stopped(rest).await;
+                    rested.map_err(|error| self.doubted(error, lost))?;
                 }
                 (Ok(answer), None) => return Ok(self.reply(answer, lost)),
-                (Err(failure), None) if lost => {
-                    return Err(self.peer.may_have_arrived(failure.error));
-                }
-                (Err(failure), None) => return Err(failure.error),
+                (Err(failure), None) => return Err(self.doubted(failure.error, lost)),
             }
         }
+    }
+
+    /// `error`, and that an attempt before it may have arrived if its answer was `lost`.
+    fn doubted(&self, error: Error, lost: bool) -> Error {
+        if lost { self.peer.may_have_arrived(error) } else { error }
     }
 
     /// Takes another token than the one that was refused. Whether there is one.
@@ -317,7 +327,7 @@ impl Call {
             stop: self.http.stop,
             until: self.http.until,
             idle,
-            uncertain: !is_safe(&self.method),
+            uncertain: !self.reads,
             lost,
             upload: answer.upload,
         };

@@ -65,7 +65,7 @@ pub use body::{Again, Body};
 pub use call::Call;
 pub use origins::Origins;
 pub(crate) use pace::Pace;
-pub use pace::Rate;
+pub use pace::{Quota, Rate};
 pub use reply::Reply;
 pub use retry::RetryPolicy;
 pub use turns::Turns;
@@ -300,6 +300,8 @@ pub struct Http {
 struct Paced {
     pace: Arc<Pace>,
     rows: u64,
+    /// Whether a request takes its turn itself; a batch has taken it for all of its own.
+    each: bool,
 }
 
 impl std::fmt::Debug for Http {
@@ -354,7 +356,19 @@ impl Http {
     /// The same door for a batch of so many rows: its requests are repeated at this pace, and what
     /// a vendor answers with 429 or a time to wait holds all that share the pace.
     pub(crate) fn paced(&self, pace: &Arc<Pace>, rows: u64) -> Self {
-        Self { paced: Some(Paced { pace: Arc::clone(pace), rows }), ..self.clone() }
+        Self { paced: Some(Paced { pace: Arc::clone(pace), rows, each: false }), ..self.clone() }
+    }
+
+    /// The same door for requests that keep `quota` together with all others, of this delivery or
+    /// another, that name the same `account`. What the vendor answers with 429 or a time to wait
+    /// holds all of them.
+    pub fn within(&self, account: &str, quota: Quota) -> Self {
+        let make = || {
+            let rate = Rate::Requests(quota.each_second);
+            Pace::new(rate, quota.cool_down, self.second()).burst(quota.at_once)
+        };
+        let pace = self.shared_pace(account, make);
+        Self { paced: Some(Paced { pace, rows: 1, each: true }), ..self.clone() }
     }
 
     /// How long a second of a vendor's lasts.

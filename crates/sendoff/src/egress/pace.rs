@@ -4,7 +4,7 @@
 //! not move, and it knows no "nobody before this time", which is what a vendor's 429 means.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -21,6 +21,18 @@ pub enum Rate {
     Rows(f64),
 }
 
+/// What a vendor allows one account, see [`Http::within`](crate::Http::within). In any time of `t`
+/// seconds at most `at_once + t * each_second` requests begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quota {
+    /// Requests that may begin at once after a rest.
+    pub at_once: u32,
+    /// Requests a second from then on.
+    pub each_second: f64,
+    /// The least rest after a 429 that names no time.
+    pub cool_down: Duration,
+}
+
 /// Who wakes late may catch up so much: timers are exact to a millisecond only.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
@@ -30,6 +42,10 @@ pub(crate) struct Pace {
     rate: Rate,
     /// The least rest after a 429 that names no time.
     cool_down: Duration,
+    /// How far behind its time who was idle may begin.
+    catch_up: Duration,
+    /// How far behind it a new pace begins.
+    credit: Duration,
     clock: Mutex<Clock>,
 }
 
@@ -52,7 +68,29 @@ impl Pace {
             Rate::Rows(rate) => Rate::Rows(rate / second),
         };
         let cool_down = cool_down.mul_f64(second);
-        Self { rate, cool_down, clock: Mutex::new(Clock { next: now, rested: now }) }
+        let clock = Mutex::new(Clock { next: now, rested: now });
+        Self { rate, cool_down, catch_up: CATCH_UP, credit: Duration::ZERO, clock }
+    }
+
+    /// So many requests may begin at once after a rest.
+    pub(crate) fn burst(mut self, requests: u32) -> Self {
+        if let Rate::Requests(rate) = self.rate
+            && rate > 0.0
+        {
+            let spare = requests.saturating_sub(1);
+            self.credit = Duration::from_secs_f64(f64::from(spare) / rate);
+            self.catch_up = self.credit;
+            let clock = self.clock.get_mut().unwrap_or_else(PoisonError::into_inner);
+            clock.next = clock.next.checked_sub(self.credit).unwrap_or(clock.next);
+        }
+        self
+    }
+
+    /// Whether nothing is left of what was asked for: a new one would be the same.
+    fn is_at_rest(&self) -> bool {
+        let now = Instant::now();
+        let clock = self.clock();
+        clock.rested <= now && clock.next + self.credit <= now
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {
@@ -80,7 +118,7 @@ impl Pace {
             _ => return now,
         };
         let mut clock = self.clock();
-        let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
+        let earliest = now.checked_sub(self.catch_up).unwrap_or(now);
         let at = clock.next.max(earliest);
         // A rate from a setting may be next to nothing; a day is as good as for ever.
         clock.next = at + Duration::from_secs_f64(takes.min(86_400.0));
@@ -101,20 +139,20 @@ impl Pace {
     }
 }
 
-/// The paces of accounts that several deliveries may use at once. One lives as long as a delivery
-/// that uses it.
+/// The paces of accounts that several deliveries may use, at once or one after another. One is kept
+/// while somebody uses it, and then until a new one would be the same.
 #[derive(Default)]
-pub(super) struct Paces(Mutex<HashMap<String, Weak<Pace>>>);
+pub(super) struct Paces(Mutex<HashMap<String, Arc<Pace>>>);
 
 impl Paces {
     pub(super) fn shared(&self, account: &str, make: impl FnOnce() -> Pace) -> Arc<Pace> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pace) = all.get(account).and_then(Weak::upgrade) {
-            return pace;
+        if let Some(pace) = all.get(account) {
+            return Arc::clone(pace);
         }
-        all.retain(|_, pace| pace.strong_count() > 0);
+        all.retain(|_, pace| Arc::strong_count(pace) > 1 || !pace.is_at_rest());
         let pace = Arc::new(make());
-        all.insert(account.to_owned(), Arc::downgrade(&pace));
+        all.insert(account.to_owned(), Arc::clone(&pace));
         pace
     }
 }
@@ -179,16 +217,47 @@ mod tests {
         assert_eq!(began.elapsed().as_millis(), 30_500);
     }
 
-    #[test]
-    fn an_account_has_one_pace_while_somebody_uses_it() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let _guard = runtime.enter();
+    /// Sixty a minute, however the minute begins.
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_paid_back_and_comes_again_after_a_rest() {
+        let began = Instant::now();
+        let pace = pace(Rate::Requests(40.0 / 60.0)).burst(20);
+        let mut minutes = [0; 4];
+        while began.elapsed() < Duration::from_secs(120) {
+            pace.admit(1).await;
+            minutes[(began.elapsed().as_secs() / 60) as usize] += 1;
+        }
+        assert!(minutes[0] <= 60 && minutes[0] >= 58 && minutes[1] <= 41, "{minutes:?}");
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            let began = Instant::now();
+            for _ in 0..20 {
+                pace.admit(1).await;
+            }
+            assert_eq!(began.elapsed().as_millis(), 0);
+            pace.admit(1).await;
+            assert_eq!(began.elapsed().as_millis().div_ceil(100), 15);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_has_one_pace_until_a_new_one_would_be_the_same() {
         let paces = Paces::default();
         let one = paces.shared("a", || pace(Rate::Unlimited));
         assert!(Arc::ptr_eq(&one, &paces.shared("a", || pace(Rate::Unlimited))));
         assert!(!Arc::ptr_eq(&one, &paces.shared("b", || pace(Rate::Unlimited))));
         drop(one);
+        // Who comes after another finds what that one has left.
+        paces.shared("busy", || pace(Rate::Requests(1.0))).admit(1).await;
         paces.shared("c", || pace(Rate::Unlimited));
-        assert_eq!(paces.0.lock().unwrap().len(), 1, "what nobody uses is forgotten");
+        let kept = || {
+            let mut names: Vec<_> = paces.0.lock().unwrap().keys().cloned().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(kept(), ["busy", "c"], "what nobody uses is forgotten");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        paces.shared("d", || pace(Rate::Unlimited));
+        assert_eq!(kept(), ["d"]);
     }
 }

@@ -116,7 +116,8 @@ impl Builder {
 
     /// How the vendor of an action with a login knows this hub: the id and the secret of the client
     /// that was registered there (an empty secret for a client without one). An action with a login
-    /// and no client is not offered.
+    /// and no client is not offered, unless its settings may hold credentials in place of logins
+    /// ([`Spec::or_setting`](crate::Spec::or_setting)).
     pub fn oauth_client(
         mut self,
         action: impl Into<String>,
@@ -187,7 +188,7 @@ impl Builder {
         );
         self.actions.retain(|action| {
             let spec = action.spec();
-            let offered = desk.can_log_in(&spec);
+            let offered = desk.can_offer(&spec);
             if !offered {
                 tracing::info!(action = spec.name, "not offered: it has no login client");
             }

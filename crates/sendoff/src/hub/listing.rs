@@ -57,7 +57,9 @@ pub(super) fn all(hub: &Inner, parts: &Parts, grant: &Grant) -> Response<Answer>
         let shown = hub.actions.iter().zip(&shown).filter(|(_, shown)| **shown);
         to_json(&wire::Listing {
             label: Some(hub.label.clone()),
-            integrations: shown.map(|(action, _)| definition(action.as_ref(), &base)).collect(),
+            integrations: shown
+                .map(|(action, _)| definition(hub, action.as_ref(), &base))
+                .collect(),
         })
     });
     typed(StatusCode::OK, JSON, bytes)
@@ -65,7 +67,7 @@ pub(super) fn all(hub: &Inner, parts: &Parts, grant: &Grant) -> Response<Answer>
 
 /// One action's definition.
 pub(super) fn one(hub: &Inner, action: usize, parts: &Parts) -> Response<Answer> {
-    json(StatusCode::OK, &definition(hub.actions[action].as_ref(), &base_url(hub, parts)))
+    json(StatusCode::OK, &definition(hub, hub.actions[action].as_ref(), &base_url(hub, parts)))
 }
 
 pub(super) fn looker_version(headers: &HeaderMap) -> Option<LookerVersion> {
@@ -88,8 +90,14 @@ pub(super) fn base_url(hub: &Inner, parts: &Parts) -> String {
 }
 
 /// An action as Looker lists it.
-pub(crate) fn definition(action: &dyn AnyAction, base: &str) -> wire::Definition {
+fn definition(hub: &Inner, action: &dyn AnyAction, base: &str) -> wire::Definition {
     let spec = action.spec();
+    let logs_in = hub.desk.can_log_in(&spec);
+    let mut params = action.params();
+    // What could stand in for logins must, where there are none.
+    for param in params.iter_mut().filter(|param| spec.or_setting == Some(&*param.name)) {
+        param.required |= !logs_in;
+    }
     wire::Definition {
         name: spec.name.to_owned(),
         label: spec.label.to_owned(),
@@ -97,13 +105,13 @@ pub(crate) fn definition(action: &dyn AnyAction, base: &str) -> wire::Definition
         url: format!("{base}/actions/{}/execute", spec.name),
         form_url: Some(format!("{base}/actions/{}/form", spec.name)),
         token_url: match spec.login {
-            Some(LoginBy::OAuth(oauth)) if oauth.v2 => {
+            Some(LoginBy::OAuth(oauth)) if oauth.v2 && logs_in => {
                 format!("{base}/actions/{}/oauth_token", spec.name)
             }
             _ => String::new(),
         },
         icon_data_uri: spec.icon.map(data_uri),
-        params: action.params(),
+        params,
         required_fields: required_fields(&spec),
         supported_action_types: spec.accepts.to_vec(),
         supported_formats: spec.formats.map(<[_]>::to_vec),
@@ -113,7 +121,7 @@ pub(crate) fn definition(action: &dyn AnyAction, base: &str) -> wire::Definition
             Download::Push => wire::DownloadSetting::Push,
             Download::Url => wire::DownloadSetting::Url,
         }],
-        uses_oauth: spec.login.is_some(),
+        uses_oauth: spec.login.is_some() && logs_in,
         delegate_oauth: matches!(spec.login, Some(LoginBy::Delegate(_))),
         privacy_link: None,
     }

@@ -136,6 +136,8 @@ fn status(error: &Error) -> (u16, &'static str) {
         },
         Class::Vendor => match error.http_status() {
             Some(401) => (401, "UNAUTHENTICATED"),
+            // Google says "too fast" so, too.
+            Some(403) if error.retry() != Retry::No => (429, "RESOURCE_EXHAUSTED"),
             Some(403) => (403, "PERMISSION_DENIED"),
             Some(404) => (404, "NOT_FOUND"),
             Some(408) => (408, "DEADLINE_EXCEEDED"),
@@ -164,6 +166,10 @@ mod tests {
         let error = refused.looker.error.unwrap();
         assert!(!refused.looker.success);
         assert_eq!((error.http_code, error.status_code.as_str()), (403, "PERMISSION_DENIED"));
+
+        let fast = Error::vendor("X said: too fast.").status(403).retry_later();
+        let error = of_delivery(&Err(fast), None, &redact).looker.error.unwrap();
+        assert_eq!((error.http_code, error.status_code.as_str()), (429, "RESOURCE_EXHAUSTED"));
 
         let lost =
             of_delivery(&Err(Error::vendor("X fell silent.").may_have_arrived()), None, &redact);

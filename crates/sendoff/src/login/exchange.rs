@@ -1,6 +1,7 @@
 //! Codes and refresh tokens for access tokens: one exchange at a time for each refresh token.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -134,6 +135,11 @@ impl Exchange {
         }
     }
 
+    fn lost(&self) -> Refusal {
+        let message = format!("The login to {} {RENEW}. Try again.", self.label);
+        Refusal { kind: Kind::Other, message }
+    }
+
     async fn ask(
         &self,
         mut form: Vec<(&str, &str)>,
@@ -242,8 +248,9 @@ struct Slot {
 
 #[derive(Debug)]
 enum SlotState {
-    /// Nobody's own: it goes on when the delivery that began it is stopped, as soon as somebody
-    /// else waits for it.
+    /// Nobody's own: it goes on when the delivery that began it is stopped, whether or not somebody
+    /// else waits for it. The vendor may have replaced the refresh token already, and an answer that
+    /// nobody reads would end the login.
     Flying(Flight),
     Landed(Tokens),
 }
@@ -315,12 +322,13 @@ impl Flights {
             None => {}
         }
         let (flights, exchange, old) = (Arc::clone(self), exchange.clone(), old.clone());
-        let flight = async move {
+        let lost = exchange.lost();
+        let task = spawned(async move {
             let result = exchange.refresh(&old).await;
             flights.land(key, &result);
             result
-        };
-        let flight = flight.boxed().shared();
+        });
+        let flight = task.map(|ended| ended.unwrap_or(Err(lost))).boxed().shared();
         make_room(&mut slots);
         let slot = Slot { since: Instant::now(), state: SlotState::Flying(flight.clone()) };
         slots.insert(key, slot);
@@ -339,6 +347,13 @@ impl Flights {
             }
         }
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "ends by itself within 20 s, and holds nothing open")]
+fn spawned<T: Send + 'static>(
+    renewal: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(renewal)
 }
 
 fn make_room(slots: &mut HashMap<Key, Slot>) {

@@ -17,6 +17,10 @@ use crate::{Class, Error, Result};
 
 /// One login cookie for each login under way, so that two tabs do not disturb each other.
 const COOKIE: &str = "sendoff_login_";
+/// In front of it where the hub is reached by https: a browser takes such a cookie from this very
+/// host alone, so that nobody who holds a neighbouring host can plant one
+/// (<https://httpwg.org/http-extensions/draft-ietf-httpbis-rfc6265bis.html#name-the-__host-prefix>).
+const OF_THIS_HOST: &str = "__Host-";
 /// Words of the provider's that a page shows at most.
 const WORDS: usize = 200;
 
@@ -165,7 +169,7 @@ impl Place<'_> {
             query.extend_pairs(oauth.authorize_params);
         }
         tracing::info!(action = self.spec.name, instance = trip.link.instance, "login begun");
-        let cookie = self.cookie(&trip.id, &trip.nonce, IN_TRANSIT.as_secs());
+        let cookie = cookie(&trip, &trip.nonce, IN_TRANSIT.as_secs());
         Ok(Leg { turn: Turn::Redirect(to.into()), cookie: Some(cookie) })
     }
 
@@ -183,7 +187,7 @@ impl Place<'_> {
             Ok(leg) | Err(leg) => leg,
         };
         // The login is over, and its cookie with it: the same return is refused from now on.
-        leg.cookie = Some(self.cookie(&trip.id, "", 0));
+        leg.cookie = Some(cookie(&trip, "", 0));
         leg
     }
 
@@ -195,7 +199,7 @@ impl Place<'_> {
     ) -> Result<Trip, Leg> {
         self.client()?;
         let trip: Trip = self.open(Purpose::Trip, returned.state.as_deref().unwrap_or_default())?;
-        let name = format!("{COOKIE}{}", trip.id);
+        let name = cookie_name(&trip.id, &trip.redirect_uri);
         let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|one| one.split_once('='));
         let mut mine = subtle::Choice::from(0);
         for (_, value) in pairs.filter(|(known, _)| known.trim() == name) {
@@ -359,18 +363,27 @@ impl Place<'_> {
         serde_json::from_slice(&opened.text)
             .map_err(|_| not_logged_in(format!("This login link cannot be read. {AGAIN}")))
     }
+}
 
-    fn cookie(&self, id: &str, value: &str, seconds: u64) -> String {
-        let redirect_uri = self.redirect_uri();
-        let (path, secure) = match Url::parse(&redirect_uri) {
-            Ok(url) => (url.path().to_owned(), url.scheme() == "https"),
-            Err(_) => ("/".to_owned(), false),
-        };
-        let secure = if secure { "; Secure" } else { "" };
-        format!(
-            "{COOKIE}{id}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
-        )
-    }
+fn is_https(redirect_uri: &str) -> bool {
+    redirect_uri.starts_with("https://")
+}
+
+fn cookie_name(id: &str, redirect_uri: &str) -> String {
+    let prefix = if is_https(redirect_uri) { OF_THIS_HOST } else { "" };
+    format!("{prefix}{COOKIE}{id}")
+}
+
+/// For the second leg of this login, `seconds` from now.
+fn cookie(trip: &Trip, value: &str, seconds: u64) -> String {
+    let (name, to) = (cookie_name(&trip.id, &trip.redirect_uri), &trip.redirect_uri);
+    let (path, secure) = if is_https(to) {
+        // The prefix asks for both.
+        ("/".to_owned(), "; Secure")
+    } else {
+        (Url::parse(to).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned()), "")
+    };
+    format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
 }
 
 /// A failure on this hub's or the provider's side, as a page.

@@ -60,6 +60,20 @@ impl LegacyKey {
     }
 }
 
+#[cfg(feature = "testing")]
+impl LegacyKey {
+    /// What the reference hub would leave in Looker for `text`.
+    pub(crate) fn kept(&self, text: &str) -> String {
+        let (iv, mut key, mut bytes) = ([7; 16], [9; 32], text.as_bytes().to_vec());
+        Ctr128BE::<Aes256>::new(&key.into(), &iv.into()).apply_keystream(&mut bytes);
+        Ctr128BE::<Aes256>::new(&self.master.into(), &iv.into()).apply_keystream(&mut key);
+        let encode = |bytes: &[u8]| base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes);
+        let (iv, key, text) = (encode(&iv), encode(&key), encode(&bytes));
+        let payload = format!("1{:03}{:03}{iv}{key}{text}", key.len(), iv.len());
+        serde_json::json!({"cid": self.cid, "payload": payload}).to_string()
+    }
+}
+
 fn decode(text: &str) -> Option<Vec<u8>> {
     base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text.trim_end_matches('=')).ok()
 }

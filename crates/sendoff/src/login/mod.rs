@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sendoff_protocol as wire;
+use sha2::{Digest, Sha256};
 
 use crate::egress::{Egress, Scope};
 use crate::redact::Redactor;
@@ -60,6 +61,11 @@ impl Desk {
     /// Whether users of an action can log in, as far as this hub must have a client for that.
     pub(crate) fn can_log_in(&self, spec: &Spec) -> bool {
         !matches!(spec.login, Some(LoginBy::OAuth(_))) || self.clients.contains_key(spec.name)
+    }
+
+    /// Whether an action can be used in this hub.
+    pub(crate) fn can_offer(&self, spec: &Spec) -> bool {
+        self.can_log_in(spec) || spec.or_setting.is_some()
     }
 
     /// The way to the vendor's token URL, for an action that has one.
@@ -110,6 +116,7 @@ impl Desk {
             exchange: self.exchange(egress, spec),
             action: spec.name,
             label: spec.label,
+            or_setting: spec.or_setting.filter(|_| !self.can_log_in(spec)),
             instance: instance.to_owned(),
             installs,
             held: Mutex::new(held),
@@ -128,6 +135,8 @@ struct Session {
     exchange: Option<Exchange>,
     action: &'static str,
     label: &'static str,
+    /// The setting without which nothing can be done, where nobody can log in.
+    or_setting: Option<&'static str>,
     instance: String,
     installs: Vec<Install>,
     held: Mutex<Held>,
@@ -190,6 +199,24 @@ impl Login {
         self.held().tokens.as_ref()?.kept.get(name).cloned()
     }
 
+    /// Tells this login from others, to share a [quota](crate::Http::within) by: the same for as
+    /// long as the vendor does not replace the refresh token. `None` when nobody is logged in.
+    pub fn account_key(&self) -> Option<String> {
+        let held = self.held();
+        let tokens = held.tokens.as_ref()?;
+        let lasting = tokens.refresh.as_ref().or(tokens.access.as_ref())?;
+        let digest = Sha256::digest(lasting.expose());
+        Some(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Whether there is a login that need not be offered anew: nothing is asked of the vendor, and
+    /// no refresh token is spent.
+    pub(crate) fn is_there(&self) -> bool {
+        let held = self.held();
+        let there = |tokens: &Tokens| tokens.is_usable() || tokens.refresh.is_some();
+        held.tokens.as_ref().is_some_and(there)
+    }
+
     /// The workspaces that were connected in Looker, for an action with a [`Delegate`].
     pub fn installs(&self) -> &[Install] {
         &self.0.installs
@@ -228,6 +255,15 @@ impl Login {
 
     fn nobody(&self) -> Error {
         let label = self.0.label;
+        if let Some(setting) = self.0.or_setting {
+            return Error::settings(format!(
+                "Nobody can log in to {label} through this hub, which has no client there. A Looker \
+                 admin can enter credentials in the action's setting {setting}, or the hub's \
+                 operator sets oauth.{}.client_id and .client_secret.",
+                self.0.action
+            ))
+            .field(setting);
+        }
         Error::login(format!(
             "Nobody is logged in to {label}. Open the form of {label} in Looker and log in."
         ))

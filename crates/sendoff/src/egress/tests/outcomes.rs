@@ -39,6 +39,22 @@ async fn a_repeated_put_may_have_arrived_too_but_a_get_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_post_that_changes_nothing_is_repeated_and_leaves_nothing() {
+    let vendor = cuts_after_last_byte().await;
+    let error = vendor.http().post(URL).body("a search").reads().send().await.expect_err("cut");
+    assert_eq!((error.arrival(), vendor.connections()), (Arrival::Nothing, 4), "{error}");
+    // Nor does an answer that breaks off, or is not what was due.
+    let vendor = Vendor::new(|_, mut socket| async move {
+        read_request(&mut socket).await;
+        say(&mut socket, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"half").await;
+    })
+    .await;
+    let reply = vendor.http().post(URL).reads().send().await.expect("the head of an answer");
+    let error = reply.json::<serde_json::Value>().await.expect_err("half an answer");
+    assert_eq!(error.arrival(), Arrival::Nothing, "{error}");
+}
+
+#[tokio::test]
 async fn a_refusal_after_a_lost_answer_does_not_hide_that_it_may_have_arrived() {
     let vendor = Vendor::new(|nth, mut socket| async move {
         read_request(&mut socket).await;

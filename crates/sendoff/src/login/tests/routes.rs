@@ -163,20 +163,119 @@ async fn the_first_leg_asks_the_provider_and_marks_the_browser() {
     assert_eq!((&*query["client_id"], &*query["scope"]), ("client-1", "a b"));
     assert_eq!((&*query["response_type"], &*query["code_challenge_method"]), ("code", "S256"));
     let cookie = leg.header("set-cookie");
-    for part in [
-        "; Path=/looker/actions/drive/oauth_redirect",
-        "; Max-Age=600",
-        "; HttpOnly",
-        "; SameSite=Lax",
-        "; Secure",
-    ] {
-        assert!(cookie.contains(part), "{cookie}");
-    }
+    let (name, attributes) = cookie.split_once(';').unwrap();
+    assert!(name.starts_with("__Host-sendoff_login_"), "{cookie}");
+    assert_eq!(attributes, " Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure");
     // The provider sees nothing of what the cookie and the verifier are.
     let nonce = cookie.split(['=', ';']).nth(1).unwrap();
     assert!(!to.as_str().contains(nonce));
     assert_eq!(leg.header("referrer-policy"), "no-referrer");
     assert_eq!(leg.header("cache-control"), "no-store");
+}
+
+/// A browser takes neither the prefix nor `Secure` from a hub on this machine.
+#[tokio::test]
+async fn the_cookie_of_a_hub_without_https_is_for_the_second_leg_alone() {
+    let hub = Hub::builder()
+        .action(Drive)
+        .secrets(["the hub's secret".into()])
+        .base_url("http://127.0.0.1:8080/looker")
+        .oauth_client("drive", "client-1", "client secret".into())
+        .build()
+        .unwrap();
+    let data = json!({"state_url": "https://acme.looker.com/action_hub_state/one-time-token"});
+    let form = post(&hub, "/actions/drive/form", &form_of(&data)).await.json();
+    let link = form[0]["oauth_url"].as_str().unwrap();
+    let leg = get(&hub, link.trim_start_matches("http://127.0.0.1:8080/looker")).await;
+    let (name, attributes) = leg.header("set-cookie").split_once(';').unwrap();
+    assert!(name.starts_with("sendoff_login_"), "{name}");
+    assert_eq!(
+        attributes,
+        " Path=/looker/actions/drive/oauth_redirect; Max-Age=600; HttpOnly; SameSite=Lax"
+    );
+}
+
+/// Credentials in a setting stand in for logins; with no client they are the only way.
+#[tokio::test]
+async fn an_action_with_credentials_of_its_own_is_offered_without_a_client() {
+    #[derive(Fields)]
+    struct Key {
+        /// The key.
+        key: Option<Secret>,
+    }
+    struct Shelf;
+    impl Action for Shelf {
+        type Settings = Key;
+        type Form = ();
+        const SPEC: Spec = Spec::new("shelf", "Shelf")
+            .oauth(
+                OAuth::new("https://login.example/authorize", "https://login.example/token").v2(),
+            )
+            .or_setting("key");
+
+        fn needs_login(&self, settings: &Key) -> bool {
+            settings.key.is_none()
+        }
+
+        async fn execute(&self, _: &Context<Key>, (): (), _: Payload) -> Result<Receipt> {
+            Ok(Receipt::new("shelf"))
+        }
+    }
+    let build = |client: bool| {
+        let hub = Hub::builder().action(Shelf).secrets(["the hub's secret".into()]);
+        let hub = hub.base_url("https://hub.example");
+        let secret = Secret::from("client secret");
+        if client { hub.oauth_client("shelf", "client-1", secret) } else { hub }.build().unwrap()
+    };
+    for client in [true, false] {
+        let hub = build(client);
+        let list = post(&hub, "/", &json!({})).await.json();
+        let shelf = &list["integrations"][0];
+        assert_eq!((&shelf["name"], &shelf["uses_oauth"]), (&json!("shelf"), &json!(client)));
+        assert_eq!(shelf["token_url"] == "", !client);
+        assert_eq!(shelf["params"][0]["required"], json!(!client));
+        let sent = async |data: Value| {
+            post(&hub, "/actions/shelf/execute", &form_of(&data)).await.json()["looker"].take()
+        };
+        assert_eq!(sent(json!({"key": "k1"})).await["success"], true);
+        let form = form_of(&json!({"key": "k1"}));
+        let form = post(&hub, "/actions/shelf/form", &form).await.json();
+        assert_eq!(form, json!([]), "neither login nor switch of accounts");
+        let without = sent(json!({})).await;
+        let data = json!({"state_url": "https://acme.looker.com/t"});
+        let form = post(&hub, "/actions/shelf/form", &form_of(&data)).await.json();
+        assert_eq!(without["success"], false);
+        let message = without["message"].as_str().unwrap();
+        if client {
+            assert!(message.contains("log in"), "{message}");
+            assert_eq!(form[0]["type"], "oauth_link");
+        } else {
+            let said = message.contains("no client") && message.contains("setting key");
+            assert!(said && message.contains("oauth.shelf.client_id"), "{message}");
+            assert_eq!(without["error"]["status_code"], "FAILED_PRECONDITION");
+            assert_eq!(form["error"], message);
+        }
+    }
+}
+
+/// The answer has no place for new tokens: a refresh token that is good once must not be spent.
+#[tokio::test]
+async fn the_check_of_a_login_spends_no_refresh_token() {
+    let hub = hub();
+    let check = async |state: &str| {
+        let body = form_of(&json!({"state_json": state})).to_string();
+        let mut request =
+            Request::get("/actions/drive/oauth_check").body(Full::from(body)).unwrap();
+        request.headers_mut().insert("authorization", token().parse().unwrap());
+        send(&hub, request).await.text
+    };
+    // The vendor is not there: asking it would fail.
+    let expired = r#"{"tokens":{"access_token":"a","refresh_token":"r","expiry_date":1000}}"#;
+    assert_eq!(check(expired).await, "true");
+    assert_eq!(check(r#"{"access_token":"a","expiry_date":1000}"#).await, "false");
+    for none in ["reset", "null", "", "{"] {
+        assert_eq!(check(none).await, "false", "{none}");
+    }
 }
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::{key, ring};
+use crate::login::state::Tokens;
 use crate::login::{Desk, LookerHosts};
 use crate::{Class, Egress, EgressConfig, OAuth, Origins, Spec};
 
@@ -103,6 +105,40 @@ async fn p24_a_renewal_goes_on_when_the_delivery_that_began_it_is_dropped() {
         assert!(kept.refresh_time.unwrap() >= 600 && !kept.data.contains("acc-2"));
     }
     assert!(first.to_write().is_some(), "read in the reference's shape, so written anew");
+}
+
+/// The only delivery that waits is stopped when the vendor has the old token already: the new one
+/// must not be lost with it.
+#[tokio::test]
+async fn p24_a_renewal_that_nobody_waits_for_is_heard_to_its_end() {
+    let gate = Arc::new(Notify::new());
+    let new = r#"{"access_token":"acc-2","refresh_token":"ref-2","expires_in":3600}"#;
+    let (address, count, came) = server(http("200 OK", new), Arc::clone(&gate)).await;
+    let (desk, egress) = (desk(), egress("https://login.example", address));
+    let state =
+        r#"{"tokens":{"access_token":"acc-1","refresh_token":"ref-old-1","expiry_date":1000}}"#;
+    let login = || desk.login(&egress, &SPEC, Some("i"), Some(state));
+    let stopped = login();
+    tokio::select! {
+        _ = stopped.token() => panic!("answered before it was sent"),
+        () = came.notified() => {}
+    }
+    gate.notify_one();
+    // What is written is the newest that is known, and it comes to be known.
+    let landed = async {
+        loop {
+            let kept = stopped.to_write().unwrap().data;
+            let again = desk.login(&egress, &SPEC, Some("i"), Some(&kept));
+            if again.held().tokens.as_ref().is_some_and(Tokens::is_usable) {
+                return again;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let again = tokio::time::timeout(Duration::from_secs(30), landed).await.expect("new tokens");
+    assert_eq!(again.token().await.unwrap().expose(), "acc-2");
+    assert_eq!(login().token().await.unwrap().expose(), "acc-2");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

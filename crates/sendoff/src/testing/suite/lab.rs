@@ -21,6 +21,10 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(26);
 /// A delivery that was told to stop has ended by then.
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
+/// The key of the reference hub that the hub under test has taken over from.
+pub(super) const CIPHER_MASTER: &str =
+    "2b7e151628aed2a6abf7158809cf4f3c2b7e151628aed2a6abf7158809cf4f3c";
+
 /// Where nothing may go: every public name that the stand-in does not claim leads to a listener
 /// that only counts. So no test leaves the machine either.
 const ELSEWHERE: &[&str] =
@@ -95,8 +99,12 @@ impl Lab {
                 longest_asked: Duration::from_secs(2),
                 second,
             };
-            let hub =
-                Hub::builder().actions([action]).secrets([secret]).limits(limits).egress(egress);
+            let hub = Hub::builder()
+                .actions([action])
+                .secrets([secret])
+                .cipher_master(CIPHER_MASTER.into())
+                .limits(limits)
+                .egress(egress);
             let hub = match client {
                 Some((id, secret)) => {
                     hub.oauth_client(subject.spec.name, id, secret.into()).build()?

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::form::fields;
-use super::lab::Lab;
+use super::lab::{CIPHER_MASTER, Lab};
 use super::verdict::{Failure, ensure};
 use super::{Case, Subject, Verdict, case};
+use crate::login::LegacyKey;
 use crate::protocol::FieldType;
-use crate::testing::{Browser, By, Heard, Page, Provider};
+use crate::testing::{Browser, By, Granted, Heard, Page, Provider};
 use crate::{LoginBy, OAuth};
 
 /// Deliveries at once, all with the same expired token.
@@ -26,9 +27,25 @@ const NO_LOGIN: &[(&str, Option<&str>)] = &[
     ("for_null", Some("null")),
     ("for_an_empty_object", Some("{}")),
     ("for_junk", Some("\u{1}{\"tokens\":[\"")),
+    ("for_quoted_reset", Some("\"reset\"")),
+    ("for_a_list", Some("[]")),
     ("for_another_hubs_seal", Some(r#"{"sealed":"s1.other.AAAA"}"#)),
     ("for_an_unknown_cipher", Some(r#"{"cid":"00","payload":"1043022AAAA"}"#)),
 ];
+
+/// What the reference hub leaves in Looker, with the name of its case.
+const LEFT: &[(&str, fn(&Granted) -> String)] = &[
+    ("plain", |granted| flat(granted).to_string()),
+    ("in_tokens", |granted| json!({"tokens": flat(granted), "redirect": "https://x"}).to_string()),
+    ("ciphered", |granted| {
+        let key = LegacyKey::new(&CIPHER_MASTER.into()).expect("64 hexadecimal characters");
+        key.kept(&json!({"tokens": flat(granted), "redirect": "https://x"}).to_string())
+    }),
+];
+
+fn flat(granted: &Granted) -> Value {
+    json!({"access_token": granted.access, "refresh_token": granted.refresh})
+}
 
 pub(super) fn cases(subject: &Subject) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -41,6 +58,11 @@ pub(super) fn cases(subject: &Subject) -> Vec<Case> {
     match login {
         LoginBy::Delegate(_) => cases.push(case("login_test", async |s| connections(&s).await)),
         LoginBy::OAuth(oauth) => {
+            for (name, shape) in LEFT {
+                cases.push(case(format!("login_left_{name}_by_the_reference"), async |subject| {
+                    left(&subject, *shape).await
+                }));
+            }
             cases.push(case("login_is_sealed_to_its_instance", async |s| moved(&s).await));
             cases.push(case("login_in_the_browser", async |s| logs_in(&s, false).await));
             if oauth.v2 {
@@ -117,7 +139,41 @@ async fn offered(subject: &Subject, state: Option<&str>) -> Verdict {
     let failed = envelope.is_some_and(|one| !one.success);
     ensure(asked || (delegate && failed), || format!("without a login: {}", heard.text))?;
     let objects = lab.vendor.fake().objects().await;
-    ensure(objects.is_empty(), || format!("an object stands there: {objects:?}"))
+    ensure(objects.is_empty(), || format!("an object stands there: {objects:?}"))?;
+    if delegate {
+        return Ok(());
+    }
+    // And it ends there: who logs in now is logged in.
+    lab.looker.uses_login(lab.spec.name, false);
+    let url = link(&lab, &form(&lab).await?)?;
+    let page = through(&lab, &mut Browser::default(), &url).await?;
+    ensure(page.status == 200, || format!("the login: {page:?}"))?;
+    drawn(&lab, &form(&lab).await?)?;
+    delivers(&lab, subject).await?;
+    drawn(&lab, &form(&lab).await?)
+}
+
+/// A login that the reference hub left in Looker is as good as one of ours, and becomes one.
+async fn left(subject: &Subject, shape: fn(&Granted) -> String) -> Verdict {
+    for in_form in [true, false] {
+        let lab = Lab::start(subject).await?;
+        let (_, provider) = oauth(&lab)?;
+        let granted = provider.log_in();
+        lab.looker.keep(lab.spec.name, Some(shape(&granted)));
+        if in_form {
+            drawn(&lab, &form(&lab).await?)?;
+        } else {
+            delivers(&lab, subject).await?;
+        }
+        let kept = lab.looker.kept(lab.spec.name).unwrap_or_default();
+        let clear = kept.contains(&granted.access) || kept.contains(&granted.refresh);
+        ensure(kept.contains("sealed") && !clear, || format!("not sealed anew: {kept}"))?;
+        delivers(&lab, subject).await?;
+        drawn(&lab, &form(&lab).await?)?;
+        let refreshes = provider.refreshes();
+        ensure(refreshes == 0, || format!("{refreshes} renewals of a login that is good"))?;
+    }
+    Ok(())
 }
 
 /// A delivery that succeeds. Other cases look at what stands at the vendor.
