@@ -6,7 +6,7 @@ use sendoff::{Commit, Connection, Delegate, Install, LookerVersion, Repeatable};
 
 use crate::shared::slack::allowed::Allowed;
 use crate::shared::slack::message::{Asked, Message};
-use crate::shared::slack::{Holder, Slack, Whoami};
+use crate::shared::slack::{Holder, Slack, Team, Whoami};
 
 #[cfg(feature = "fakes")]
 pub(crate) use crate::shared::slack::fake::app as fake;
@@ -54,23 +54,19 @@ impl Action for SlackApp {
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        let working = working(cx).await?;
+        let working = workspaces(cx, working(cx).await?).await;
         let wanted = form.workspace.value().map(str::to_owned);
-        let (install, _) =
-            choose(&working, wanted.as_deref()).or_else(|_| choose(&working, None))?;
+        let chosen = choose(&working, wanted.as_deref()).or_else(|_| choose(&working, None))?;
         // Before Looker 7.3 there was one workspace, and nothing to choose.
-        if working.iter().all(|(install, _)| install.id == ANY) {
+        if working.iter().all(|one| one.install.id == ANY && !one.in_organisation) {
             form.workspace.hide();
         } else {
-            let labels = working.iter().map(|(_, who)| (who.team_id.clone(), who.team.clone()));
+            let labels = working.iter().map(|one| (one.team.id.clone(), one.team.name.clone()));
             form.workspace.select(labels);
-            let chosen = working.iter().find(|(one, _)| one.id == install.id);
-            if let Some((_, who)) = chosen {
-                form.workspace.forget();
-                form.workspace = form.workspace.clone().default(who.team_id.clone());
-            }
+            form.workspace.forget();
+            form.workspace = form.workspace.clone().default(chosen.team.id.clone());
         }
-        ask(cx, install, async |asked| asked.fill(&mut form.message).await).await
+        ask(cx, chosen, async |asked| asked.fill(&mut form.message).await).await
     }
 
     async fn connections(&self, cx: &Context<Settings>) -> Result<Vec<Connection>> {
@@ -88,25 +84,72 @@ impl Action for SlackApp {
         let wanted = form.workspace.as_deref().map(str::trim).filter(|text| !text.is_empty());
         // Schedules hold the workspace's id; Looker's own id may differ from it.
         let known = installs.iter().find(|one| wanted.is_none_or(|id| one.id == id));
-        let install = match known {
-            Some(install) => install.clone(),
-            None => choose(&working(cx).await?, wanted)?.0.clone(),
+        let chosen = match known {
+            Some(install) => Workspace::of(install.clone()),
+            None => {
+                let working = workspaces(cx, working(cx).await?).await;
+                choose(&working, wanted)?.clone()
+            }
         };
-        ask(cx, &install, async |asked| asked.send(&form.message, data).await).await
+        ask(cx, &chosen, async |asked| asked.send(&form.message, data).await).await
     }
 }
 
 /// What stands for the one workspace of a Looker that names none.
 const ANY: &str = "any";
 
+/// A workspace, and the token that is good for it.
+#[derive(Clone)]
+struct Workspace {
+    install: Install,
+    team: Team,
+    /// The token is good for others too, so that lists must name it.
+    in_organisation: bool,
+}
+
+impl Workspace {
+    /// The one that a token is for by itself, without its names.
+    fn of(install: Install) -> Self {
+        let team = Team { id: String::new(), name: String::new() };
+        Self { install, team, in_organisation: false }
+    }
+}
+
 async fn ask<T>(
     cx: &Context<Settings>,
-    install: &Install,
+    workspace: &Workspace,
     act: impl AsyncFnOnce(Asked<'_, Settings>) -> Result<T>,
 ) -> Result<T> {
-    let slack = Slack::new(cx, &install.token, Holder::Looker);
+    let Workspace { install, team, in_organisation } = workspace;
+    let team = in_organisation.then(|| team.id.clone());
+    let whose = format!("{} {}", install.id, team.as_deref().unwrap_or_default());
+    let slack = Slack::new(cx, &install.token, Holder::Looker).in_team(team);
     let allowed = Allowed::parse(cx.settings.allowed_channels.as_deref());
-    act(Asked { cx, slack: &slack, whose: &install.id, allowed: &allowed }).await
+    act(Asked { cx, slack: &slack, whose: &whose, allowed: &allowed }).await
+}
+
+/// Each workspace of those tokens: an organisation's (Enterprise Grid) is good for several.
+async fn workspaces(cx: &Context<Settings>, working: Vec<(Install, Whoami)>) -> Vec<Workspace> {
+    let found = working.into_iter().map(async |(install, who)| {
+        let organisation = who.is_organisation();
+        let own = Team { id: who.team_id, name: who.team };
+        if organisation {
+            let question = format!("auth.teams.list {}", install.id);
+            let slack = Slack::new(cx, &install.token, Holder::Looker);
+            match cx.remember(&question, slack.teams()).await {
+                Ok(teams) if !teams.is_empty() => {
+                    let each =
+                        |team| Workspace { install: install.clone(), team, in_organisation: true };
+                    return teams.into_iter().map(each).collect();
+                }
+                Ok(_) => {}
+                // An id can be entered all the same.
+                Err(why) => tracing::info!(reason = %why.log_line(), "no workspaces are listed"),
+            }
+        }
+        vec![Workspace { install, team: own, in_organisation: false }]
+    });
+    join_all(found).await.into_iter().flatten().collect()
 }
 
 /// The workspaces whose tokens work.
@@ -116,7 +159,8 @@ async fn ask<T>(
 async fn working(cx: &Context<Settings>) -> Result<Vec<(Install, Whoami)>> {
     let installs = cx.login().installs();
     let asked = installs.iter().map(async |install| {
-        ask(cx, install, async |asked| asked.whoami().await).await.map(|who| (install.clone(), who))
+        let one = Workspace::of(install.clone());
+        ask(cx, &one, async |asked| asked.whoami().await).await.map(|who| (one.install, who))
     });
     let mut working = Vec::new();
     let mut refusal = None;
@@ -139,16 +183,13 @@ async fn working(cx: &Context<Settings>) -> Result<Vec<(Install, Whoami)>> {
 }
 
 /// The workspace that `wanted` means, by either id; the first one if it means none.
-fn choose<'a>(
-    working: &'a [(Install, Whoami)],
-    wanted: Option<&str>,
-) -> Result<&'a (Install, Whoami)> {
+fn choose<'a>(working: &'a [Workspace], wanted: Option<&str>) -> Result<&'a Workspace> {
     let wanted = wanted.map(str::trim).filter(|text| !text.is_empty());
-    let found = working.iter().find(|(install, who)| {
-        wanted.is_none_or(|wanted| install.id == wanted || who.team_id == wanted)
-    });
+    let found = working
+        .iter()
+        .find(|one| wanted.is_none_or(|wanted| one.install.id == wanted || one.team.id == wanted));
     found.ok_or_else(|| {
-        let names: Vec<_> = working.iter().map(|(_, who)| who.team.as_str()).collect();
+        let names: Vec<_> = working.iter().map(|one| one.team.name.as_str()).collect();
         Error::form(
             "workspace",
             format!(

@@ -3,7 +3,7 @@
 use sendoff::{Item, Listing, Page, Paging, Result};
 use serde::Deserialize;
 
-use super::{Fault, Slack, Whoami};
+use super::{Fault, Slack, Team, Whoami};
 
 /// "An integer under 1000." <https://docs.slack.dev/reference/methods/conversations.list/>
 const PAGE: &str = "999";
@@ -61,6 +61,46 @@ struct User {
     is_ultra_restricted: bool,
 }
 
+#[derive(Deserialize)]
+struct Teams {
+    teams: Vec<Team>,
+    #[serde(flatten)]
+    next: Next,
+}
+
+/// A place in the lists of several workspaces, one after another: the workspace's place among them,
+/// a colon, and Slack's own cursor.
+struct At<'a> {
+    nth: usize,
+    team: Option<&'a str>,
+    cursor: Option<String>,
+}
+
+impl<'a> At<'a> {
+    fn of(teams: &'a [Option<String>], next: Option<String>) -> Self {
+        let next = next.unwrap_or_default();
+        let (nth, cursor) = next.split_once(':').unwrap_or(("0", ""));
+        let nth = nth.parse().unwrap_or(0);
+        let cursor = (!cursor.is_empty()).then(|| cursor.to_owned());
+        Self { nth, team: teams.get(nth).and_then(Option::as_deref), cursor }
+    }
+
+    fn query(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let team = self.team.map(|team| ("team_id", team));
+        team.into_iter().chain(self.cursor.as_deref().map(|cursor| ("cursor", cursor)))
+    }
+
+    /// Behind this page.
+    fn next(&self, teams: &[Option<String>], next: Next) -> Option<String> {
+        let cursor = next.response_metadata.next_cursor.filter(|cursor| !cursor.is_empty());
+        match cursor {
+            Some(cursor) => Some(format!("{}:{cursor}", self.nth)),
+            None if self.nth + 1 < teams.len() => Some(format!("{}:", self.nth + 1)),
+            None => None,
+        }
+    }
+}
+
 impl Channel {
     /// Slack's own order is that of making. Where the bot can post comes first.
     fn rank(&self) -> (bool, &str) {
@@ -111,14 +151,16 @@ impl Slack {
         } else {
             "public_channel,private_channel"
         };
+        let teams = &self.teams_to_list(who).await?;
         // Kept beside the pages, because where the bot is a member decides the order.
         let mut all: Vec<Channel> = Vec::new();
         let found = std::sync::Mutex::new(&mut all);
         let listing = Listing::paged("channels", Paging::default(), |next| {
             let found = &found;
             async move {
-                let page = self.page_of_channels(types, next.as_deref()).await?;
-                let next = page.next.response_metadata.next_cursor;
+                let at = At::of(teams, next);
+                let page = self.page_of_channels(types, &at).await?;
+                let next = at.next(teams, page.next);
                 let items = page.channels.iter().map(|one| Item::named(&*one.id)).collect();
                 found.lock().unwrap_or_else(|broken| broken.into_inner()).extend(page.channels);
                 Ok(Page { items, next })
@@ -126,31 +168,50 @@ impl Slack {
         })
         .await?;
         all.truncate(listing.items.len());
+        // A channel that workspaces share is in the list of each.
+        let mut known = std::collections::HashSet::new();
+        all.retain(|channel| known.insert(channel.id.clone()));
         all.sort_by(|a, b| a.rank().cmp(&b.rank()));
         let items = all.into_iter().map(Channel::item).collect();
         let cut = listing.cut.into_iter().chain(remark.map(str::to_owned)).collect::<Vec<_>>();
         Ok(Listing { items, cut: (!cut.is_empty()).then(|| cut.join(" ")) })
     }
 
-    async fn page_of_channels(&self, types: &str, next: Option<&str>) -> Result<Channels> {
+    async fn page_of_channels(&self, types: &str, at: &At<'_>) -> Result<Channels> {
         let query = [("types", types), ("exclude_archived", "true"), ("limit", PAGE)];
-        let query: Vec<_> = query.into_iter().chain(next.map(|next| ("cursor", next))).collect();
+        let query: Vec<_> = query.into_iter().chain(at.query()).collect();
         Ok(self.get("conversations.list", &query).await?)
     }
 
     /// Every person of the workspace but guests.
-    pub(super) async fn users(&self) -> Result<Listing> {
+    pub(super) async fn users(&self, who: Option<&Whoami>) -> Result<Listing> {
+        let teams = &self.teams_to_list(who).await?;
         let mut listing = Listing::paged("people", Paging::default(), |next| async move {
-            let query = [("limit", PAGE)].into_iter();
-            let query: Vec<_> = query.chain(next.as_deref().map(|next| ("cursor", next))).collect();
+            let at = At::of(teams, next);
+            let query: Vec<_> = [("limit", PAGE)].into_iter().chain(at.query()).collect();
             let page: Users = self.get("users.list", &query).await?;
             let people = page.members.into_iter().filter(User::is_person);
             let items = people.map(User::item).collect();
+            Ok(Page { items, next: at.next(teams, page.next) })
+        })
+        .await?;
+        listing.items.sort_by(|a, b| (&a.label, &a.id).cmp(&(&b.label, &b.id)));
+        listing.items.dedup();
+        Ok(listing)
+    }
+
+    /// The workspaces that an organisation's token is good for
+    /// (<https://docs.slack.dev/reference/methods/auth.teams.list/>).
+    pub(crate) async fn teams(&self) -> Result<Vec<Team>> {
+        let listing = Listing::paged("workspaces", Paging::default(), |next| async move {
+            let query = [("limit", PAGE)].into_iter();
+            let query: Vec<_> = query.chain(next.as_deref().map(|next| ("cursor", next))).collect();
+            let page: Teams = self.get("auth.teams.list", &query).await?;
+            let items = page.teams.into_iter().map(|team| Item::new(team.id, team.name)).collect();
             Ok(Page { items, next: page.next.response_metadata.next_cursor })
         })
         .await?;
-        listing.items.sort_by(|a, b| a.label.cmp(&b.label));
-        Ok(listing)
+        Ok(listing.items.into_iter().map(|Item { id, label: name }| Team { id, name }).collect())
     }
 
     /// The conversation with a person, opened if it never was: files take no person's id

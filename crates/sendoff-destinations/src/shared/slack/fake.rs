@@ -35,6 +35,8 @@ pub(crate) fn app() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
 pub(crate) const TOKEN: &str = "xoxb-canary-000000000001-slackbottoken";
 /// Of another workspace.
 pub(crate) const OTHER: &str = "xoxb-canary-000000000002-othertoken00";
+/// Of an organisation with two workspaces (Enterprise Grid).
+pub(crate) const ORGANISATION: &str = "xoxb-canary-000000000003-organisation0";
 pub(crate) const CHANNEL: &str = "C0EXPORTS1";
 /// A message that can be replied to.
 pub(crate) const THREAD: &str = "1700000000.000100";
@@ -61,6 +63,10 @@ const CHANNELS: [(&str, &str, bool, bool, bool); 6] = [
     ("C0REPORTS2", "reports-us", true, false, false),
 ];
 
+/// The organisation's workspaces.
+const ITS_TEAMS: [(&str, &str); 3] =
+    [("T0INITECH1", "East"), ("T0INITECH2", "West"), ("T0INITECH3", "North")];
+
 /// A page is shorter than asked for: Slack may do so, and so paging is always seen.
 const PAGE: usize = 2;
 
@@ -80,6 +86,8 @@ pub(crate) struct State {
     pub(crate) calls: Vec<String>,
     /// More channels that everybody may see.
     pub(crate) crowd: usize,
+    /// A method that is refused with status 200, by this word, so many times.
+    pub(crate) refuses: Option<(&'static str, &'static str, usize)>,
 }
 
 struct File {
@@ -109,6 +117,7 @@ impl FakeSlack {
             scopes: SCOPES.to_vec(),
             calls: Vec::new(),
             crowd: 0,
+            refuses: None,
         };
         Self { settings, installs, state: Mutex::new(state) }
     }
@@ -150,6 +159,9 @@ impl FakeSlack {
         let answer = answer.unwrap_or_else(|refusal| refusal);
         let scopes = self.ledger().scopes.join(",");
         let mut response = plain(200, &answer.to_string());
+        if answer["error"] == "ratelimited" {
+            response.headers_mut().insert("retry-after", http::HeaderValue::from_static("0"));
+        }
         if let Ok(scopes) = http::HeaderValue::from_str(&scopes) {
             response.headers_mut().insert("x-oauth-scopes", scopes);
         }
@@ -158,10 +170,19 @@ impl FakeSlack {
 
     fn answer<'a>(&self, method: &str, token: &str, arg: &dyn Fn(&str) -> &'a str) -> Answer {
         let mut state = self.ledger();
+        if let Some((refused_one, code, times)) = &mut state.refuses
+            && *refused_one == method
+            && *times > 0
+        {
+            *times -= 1;
+            return Err(refused(code));
+        }
         let team = match token {
             "" => return Err(refused("not_authed")),
             TOKEN => ("Acme", "T0ACME0001", "U0BOT00001"),
             OTHER => ("Umbrella", "T0UMBREL01", "U0BOT00002"),
+            // "team_id" is the organisation's, as <https://github.com/lobu-ai/lobu/pull/3047> saw.
+            ORGANISATION => ("Initech", "E0INITECH1", "U0BOT00003"),
             _ => return Err(refused("invalid_auth")),
         };
         let needed: &[&'static str] = match method {
@@ -183,11 +204,39 @@ impl FakeSlack {
             refusal["provided"] = json!(state.scopes.join(","));
             return Err(refusal);
         }
+        let lists = matches!(method, "conversations.list" | "users.list");
+        if token == ORGANISATION && lists && !ITS_TEAMS.iter().any(|(id, _)| *id == arg("team_id"))
+        {
+            // "required if token belongs to org-wide app"
+            // <https://docs.slack.dev/reference/methods/conversations.list/>
+            return Err(refused(if arg("team_id").is_empty() {
+                "missing_argument"
+            } else {
+                "team_not_found"
+            }));
+        }
         match method {
             "auth.test" => Ok(json!({
                 "ok": true, "url": "https://acme.slack.com/", "team": team.0, "user": "looker",
                 "team_id": team.1, "user_id": team.2, "bot_id": "B0BOT00001",
+                "is_enterprise_install": token == ORGANISATION,
             })),
+            "auth.teams.list" if token == ORGANISATION => {
+                let teams: Vec<_> =
+                    ITS_TEAMS.iter().map(|(id, name)| json!({"id": id, "name": name})).collect();
+                page(&teams, "teams", arg)
+            }
+            "conversations.list" if token == ORGANISATION => {
+                // One that both have, and one of its own.
+                let own = arg("team_id");
+                let channels = [
+                    ("C0SHARED01".to_owned(), "shared".to_owned()),
+                    (format!("C{own}"), format!("only-{}", own.to_ascii_lowercase())),
+                ];
+                let channels =
+                    channels.map(|(id, name)| json!({"id": id, "name": name, "is_member": true}));
+                page(&channels, "channels", arg)
+            }
             "conversations.list" => state.channels(arg),
             "conversations.info" => state
                 .channel(arg("channel"), false)
@@ -248,6 +297,10 @@ impl State {
                 "[ERROR] input must match regex pattern: ^[CGDZ][A-Z0-9]{8,}$ [json-pointer:/channel_id]"
             ]});
             return Err(refusal);
+        }
+        // Of the organisation.
+        if id.starts_with("CT0INITECH") || id == "C0SHARED01" {
+            return Ok((id.to_owned(), String::new()));
         }
         if id == "D0ADA00001" {
             return Ok((id.to_owned(), String::new()));

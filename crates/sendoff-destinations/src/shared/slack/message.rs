@@ -70,7 +70,7 @@ impl<S: Sync> Asked<'_, S> {
     async fn list(&self, kind: ChannelType, who: Option<&Whoami>) -> Result<Listing> {
         let question = format!("{} {}", kind.noun(), self.whose);
         match kind {
-            ChannelType::Users => self.cx.remember(&question, self.slack.users()).await,
+            ChannelType::Users => self.cx.remember(&question, self.slack.users(who)).await,
             _ => self.cx.remember(&question, self.slack.channels(who)).await,
         }
     }
@@ -202,7 +202,10 @@ impl<S: Sync> Asked<'_, S> {
     /// The id behind `#general` or `@ada`.
     async fn named(&self, name: &str) -> Result<String> {
         let kind = if name.starts_with('@') { ChannelType::Users } else { ChannelType::Channels };
-        let listing = self.list(kind, None).await?;
+        // Whether the token is an organisation's decides what is listed; where it cannot be told,
+        // the list says so itself.
+        let who = self.whoami().await.ok();
+        let listing = self.list(kind, who.as_ref()).await?;
         let is_it = |label: &str| label.split_whitespace().next() == Some(name);
         match listing.items.into_iter().find(|item| is_it(&item.label)) {
             Some(item) => Ok(item.id),

@@ -16,12 +16,18 @@ mod refusal;
 mod tests;
 mod upload;
 
-use sendoff::{Call, Context, Error, Http, Reply, Result, Secret, Stop};
+use std::time::Duration;
+
+use sendoff::{Call, Context, Error, Http, Reply, Result, Retry, Secret, Stop};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use refusal::Fault;
+
+/// How long Slack may ask to wait, and how often.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const WAITS: usize = 3;
 
 /// The vendor as sentences name it.
 const NAME: &str = "Slack";
@@ -32,6 +38,15 @@ pub(crate) struct Slack {
     stop: Stop,
     token: Secret,
     holder: Holder,
+    /// The workspace that lists are asked for, where the token is good for several.
+    team: Option<String>,
+}
+
+/// A workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Team {
+    pub(crate) id: String,
+    pub(crate) name: String,
 }
 
 /// Who gave the token, and so must mend it.
@@ -49,6 +64,9 @@ pub(crate) struct Whoami {
     pub(crate) team: String,
     pub(crate) team_id: String,
     pub(crate) user: String,
+    /// The token is an organisation's (Enterprise Grid), and `team_id` its id.
+    #[serde(default)]
+    is_enterprise_install: bool,
     /// What the token may do, where Slack says so; legacy tokens are not told.
     #[serde(default)]
     scopes: Option<Vec<String>>,
@@ -56,6 +74,11 @@ pub(crate) struct Whoami {
 
 impl Whoami {
     /// Whether the token certainly lacks a scope.
+    /// Whether the token is good for several workspaces.
+    pub(crate) fn is_organisation(&self) -> bool {
+        self.is_enterprise_install
+    }
+
     fn lacks(&self, scope: &str) -> bool {
         self.scopes.as_ref().is_some_and(|scopes| !scopes.iter().any(|one| one == scope))
     }
@@ -64,7 +87,26 @@ impl Whoami {
 impl Slack {
     pub(crate) fn new<S>(cx: &Context<S>, token: &Secret, holder: Holder) -> Self {
         let (http, stop) = (cx.http().clone(), cx.stop().clone());
-        Self { http, stop, token: token.expose().trim().into(), holder }
+        Self { http, stop, token: token.expose().trim().into(), holder, team: None }
+    }
+
+    /// The same for the lists of one of an organisation's workspaces.
+    pub(crate) fn in_team(self, team: Option<String>) -> Self {
+        Self { team, ..self }
+    }
+
+    /// The workspaces whose lists are asked for: `None` stands for the token's own, which must be
+    /// named where the token is an organisation's
+    /// (<https://docs.slack.dev/reference/methods/conversations.list/>,
+    /// <https://docs.slack.dev/enterprise/organization-ready-apps/>).
+    async fn teams_to_list(&self, who: Option<&Whoami>) -> Result<Vec<Option<String>>> {
+        match (&self.team, who) {
+            (Some(team), _) => Ok(vec![Some(team.clone())]),
+            (None, Some(who)) if who.is_organisation() => {
+                Ok(self.teams().await?.into_iter().map(|team| Some(team.id)).collect())
+            }
+            _ => Ok(vec![None]),
+        }
     }
 
     /// Whom the token speaks for.
@@ -73,8 +115,8 @@ impl Slack {
         let scopes = reply.header("x-oauth-scopes").map(|scopes| {
             scopes.split(',').map(|scope| scope.trim().to_owned()).collect::<Vec<_>>()
         });
-        let answer = self.sound("auth.test", reply.json().await?)?;
-        Ok(Whoami { scopes, ..read("auth.test", answer)? })
+        let who: Whoami = self.answer("auth.test", reply).await?;
+        Ok(Whoami { scopes, ..who })
     }
 
     /// Asks for something; nothing changes by it.
@@ -82,9 +124,8 @@ impl Slack {
     where
         T: DeserializeOwned,
     {
-        let reply =
-            self.call(&self.http, method, false).query(query.iter().copied()).send().await?;
-        self.answer(method, reply).await
+        let call = || self.call(&self.http, method, false).query(query.iter().copied());
+        self.patiently(method, call).await
     }
 
     /// Has something done that is the same when it is done twice.
@@ -92,8 +133,37 @@ impl Slack {
     where
         T: DeserializeOwned,
     {
-        let call = self.call(&self.http, method, true).form(form.iter().copied());
-        self.answer(method, call.repeatable().send().await?).await
+        let call = || self.call(&self.http, method, true).form(form.iter().copied()).repeatable();
+        self.patiently(method, call).await
+    }
+
+    /// Asks, and again while Slack says that it did nothing because it was asked too often.
+    async fn patiently<T>(
+        &self,
+        method: &str,
+        make: impl Fn() -> Call + Send + Sync,
+    ) -> Result<T, Fault>
+    where
+        T: DeserializeOwned,
+    {
+        let mut waits = 0;
+        loop {
+            let answer = match make().send().await {
+                Ok(reply) => self.answer(method, reply).await,
+                Err(error) => Err(error.into()),
+            };
+            let fault = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            match asked_to_wait(fault.error()) {
+                Some(wait) if waits < WAITS => {
+                    waits += 1;
+                    self.stop.unless_stopped(tokio::time::sleep(wait)).await?;
+                }
+                _ => return Err(fault),
+            }
+        }
     }
 
     fn call(&self, http: &Http, method: &str, changes: bool) -> Call {
@@ -103,8 +173,22 @@ impl Slack {
     }
 
     async fn answer<T: DeserializeOwned>(&self, method: &str, reply: Reply) -> Result<T, Fault> {
-        let answer = self.sound(method, reply.success().await?.json().await?)?;
+        let reply = reply.success().await?;
+        // With "ratelimited", whatever the status.
+        let wait = reply.header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
+        let wait = wait.map(Duration::from_secs);
+        let answer = self.sound(method, reply.json().await?, wait)?;
         read(method, answer).map_err(Fault::from)
+    }
+}
+
+/// How long Slack asks to wait, where it did nothing and asks for little.
+fn asked_to_wait(error: &Error) -> Option<Duration> {
+    let limited = error.http_status() == Some(429);
+    match error.retry() {
+        Retry::After(wait) if limited && wait <= LONGEST_WAIT => Some(wait),
+        Retry::Later if limited => Some(Duration::from_secs(1)),
+        _ => None,
     }
 }
 

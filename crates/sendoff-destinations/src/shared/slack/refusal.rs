@@ -1,5 +1,7 @@
 //! What Slack's refusals mean, and who must act.
 
+use std::time::Duration;
+
 use sendoff::Error;
 use serde_json::Value;
 
@@ -45,9 +47,23 @@ impl From<Fault> for Error {
     }
 }
 
+/// <https://docs.slack.dev/apis/web-api/rate-limits>
+fn too_fast(code: &str, wait: Option<Duration>) -> Error {
+    let error = Error::vendor(format!("{NAME} refused ({code}): too many requests.")).status(429);
+    match wait {
+        Some(wait) => error.retry_after(wait),
+        None => error.remark("Try again in a minute.").retry_later(),
+    }
+}
+
 impl Slack {
     /// The answer itself if Slack did what was asked.
-    pub(super) fn sound(&self, method: &str, answer: Value) -> Result<Value, Fault> {
+    pub(super) fn sound(
+        &self,
+        method: &str,
+        answer: Value,
+        wait: Option<Duration>,
+    ) -> Result<Value, Fault> {
         if answer["ok"] == true {
             return Ok(answer);
         }
@@ -64,6 +80,7 @@ impl Slack {
         let details = if details.is_empty() { method.to_owned() } else { details.join("; ") };
         let error = match code.as_str() {
             "missing_scope" => self.lacking(&text("needed"), &text("provided")),
+            "ratelimited" | "rate_limited" => too_fast(&code, wait),
             _ => self.refused(&code, &details),
         };
         Err(Fault { code: Some(code), error })
@@ -156,10 +173,6 @@ impl Slack {
                 "{said}: the workspace has no room left for files. Delete some, or choose a plan \
                  with more room."
             )),
-            "ratelimited" | "rate_limited" => {
-                Error::vendor(format!("{said}: too many requests. Try again in a minute."))
-                    .retry_later()
-            }
             "fatal_error"
             | "internal_error"
             | "request_timeout"

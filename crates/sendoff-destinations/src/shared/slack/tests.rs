@@ -8,7 +8,7 @@ use sendoff::testing::{
 use sendoff::{ActionType, AnyAction, EgressConfig, Format, Hub, Origins, RetryPolicy, Values};
 use serde_json::{Value, json};
 
-use super::fake::{CHANNEL, FakeSlack, OTHER, Posted, THREAD, TOKEN};
+use super::fake::{CHANNEL, FakeSlack, ORGANISATION, OTHER, Posted, THREAD, TOKEN};
 
 struct Stage {
     slack: Arc<FakeSlack>,
@@ -339,4 +339,109 @@ async fn the_test_of_the_connection_names_the_workspaces() {
     assert_eq!(fields.len(), 1, "{form:#}");
     assert_eq!((&fields[0]["name"], &fields[0]["type"]), (&json!("Connected"), &json!("message")));
     assert!(fields[0]["value"].as_str().is_some_and(|text| text.contains("Acme")), "{form:#}");
+}
+
+#[tokio::test]
+async fn a_refusal_within_a_200_is_one_whatever_was_asked() {
+    for (method, channel) in [
+        ("auth.test", CHANNEL),
+        ("conversations.list", "#exports"),
+        ("users.list", "@ada"),
+        ("conversations.open", "U0ADA00001"),
+        ("files.getUploadURLExternal", CHANNEL),
+        ("files.completeUploadExternal", CHANNEL),
+    ] {
+        let stage = Stage::token(&[]).await;
+        stage.slack.ledger().refuses = Some((method, "account_inactive", usize::MAX));
+        let named = channel.starts_with(['#', '@']);
+        if method == "auth.test" {
+            let form = stage.form(&[]).await;
+            let error = form["error"].as_str().unwrap_or_else(|| panic!("{form:#}"));
+            assert!(error.contains("refused (account_inactive)"), "{error}");
+            continue;
+        }
+        let heard = stage.send(&[("channel", channel)]).await;
+        refused(&heard, "", "refused (account_inactive)");
+        assert_eq!((stage.posted().len(), stage.calls(method)), (0, 1), "{method} {named}");
+    }
+    let stage = Stage::token(&[("allowed_channels", "#exports")]).await;
+    stage.slack.ledger().refuses = Some(("conversations.info", "account_inactive", usize::MAX));
+    refused(&stage.send(&[("channel", CHANNEL)]).await, "", "refused (account_inactive)");
+    assert_eq!(stage.posted(), []);
+}
+
+/// Slack says "ratelimited" with 429, and within a 200 as well.
+#[tokio::test]
+async fn too_fast_within_a_200_is_waited_for_and_nothing_is_posted_twice() {
+    for (method, channel) in [
+        ("conversations.list", "#exports"),
+        ("users.list", "@ada"),
+        ("conversations.open", "U0ADA00001"),
+        ("files.getUploadURLExternal", CHANNEL),
+        ("files.completeUploadExternal", CHANNEL),
+    ] {
+        let stage = Stage::token(&[]).await;
+        stage.slack.ledger().refuses = Some((method, "ratelimited", 1));
+        delivered(&stage.send(&[("channel", channel)]).await);
+        assert_eq!(stage.posted().len(), 1, "{method}");
+    }
+    // Not for ever.
+    let stage = Stage::token(&[]).await;
+    stage.slack.ledger().refuses =
+        Some(("files.completeUploadExternal", "ratelimited", usize::MAX));
+    let heard = stage.send(&[("channel", CHANNEL)]).await;
+    refused(&heard, "", "refused (ratelimited): too many requests. Try again in");
+    let code = heard.envelope.and_then(|envelope| envelope.error).map(|error| error.status_code);
+    assert_eq!(code.as_deref(), Some("RESOURCE_EXHAUSTED"));
+    assert_eq!((stage.calls("files.completeUploadExternal"), stage.posted().len()), (4, 0));
+}
+
+#[tokio::test]
+async fn each_workspace_of_an_organisation_is_offered_and_listed_by_its_id() {
+    let stage = Stage::app(json!([
+        {"install_id": "E0INITECH1", "token": ORGANISATION},
+        {"install_id": "I2", "token": TOKEN},
+    ]))
+    .await;
+    let form = stage.form(&[]).await;
+    assert_eq!(
+        labels(&form, "workspace"),
+        ["T0INITECH1 East", "T0INITECH2 West", "T0INITECH3 North", "T0ACME0001 Acme"]
+    );
+    for (workspace, only) in [("T0INITECH2", "T0INITECH2"), ("E0INITECH1", "T0INITECH1")] {
+        let answers = [("workspace", workspace), ("channelType", "channels")];
+        let form = stage.form(&answers).await;
+        let default = field(&form, "workspace").map(|field| &field["default"]);
+        assert_eq!(default, Some(&json!(only)));
+        let own = format!("C{only} #only-{}", only.to_ascii_lowercase());
+        assert_eq!(labels(&form, "channel"), [own, "C0SHARED01 #shared".to_owned()]);
+    }
+    let people = [("workspace", "T0INITECH2"), ("channelType", "users")];
+    assert_eq!(labels(&stage.form(&people).await, "channel").len(), 2);
+    let channel = ("channel", "#only-t0initech2");
+    delivered(&stage.send(&[("workspace", "T0INITECH2"), channel]).await);
+    let posted = stage.posted();
+    assert_eq!(posted[0].channel, "CT0INITECH2");
+    refused(&stage.send(&[("workspace", "T0INITECH1"), channel]).await, "channel", "not among");
+    // By its id any channel of the organisation, as the token may post there.
+    delivered(&stage.send(&[("workspace", "E0INITECH1"), ("channel", "CT0INITECH3")]).await);
+}
+
+#[tokio::test]
+async fn an_organisations_own_token_lists_all_its_workspaces() {
+    let stage = Stage::token(&[("slack_api_token", ORGANISATION)]).await;
+    let form = stage.form(&[("channelType", "channels")]).await;
+    assert_eq!(
+        labels(&form, "channel"),
+        [
+            "CT0INITECH1 #only-t0initech1",
+            "CT0INITECH2 #only-t0initech2",
+            "CT0INITECH3 #only-t0initech3",
+            "C0SHARED01 #shared",
+        ],
+        "what workspaces share is there once"
+    );
+    delivered(&stage.send(&[("channel", "#only-t0initech3, @ada")]).await);
+    let channels: Vec<_> = stage.posted().into_iter().map(|posted| posted.channel).collect();
+    assert_eq!(channels, ["CT0INITECH3", "D0ADA00001"]);
 }

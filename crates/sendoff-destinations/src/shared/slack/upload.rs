@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sendoff::{Error, Receipt, Result, Retry, Spooled};
+use sendoff::{Error, Receipt, Result, Spooled};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,10 +14,6 @@ use crate::shared::object_store::certain;
 
 /// Slack's own limit, 1 GB (<https://slack.com/help/articles/201330736>).
 pub(super) const LARGEST: u64 = 1 << 30;
-
-/// How long Slack may ask to wait before the last step, and how often it may ask.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-const WAITS: usize = 3;
 
 /// Slack shares a file after it has answered, so that it is asked more than once.
 const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2)];
@@ -62,12 +58,9 @@ impl Slack {
         for (done, channel) in post.channels.iter().enumerate() {
             let mut form = vec![("channel", channel.as_str()), ("text", text.as_str())];
             form.extend(post.thread.as_deref().map(|thread| ("thread_ts", thread)));
-            let call = self.call(&self.http, "chat.postMessage", true).form(form).once();
-            let answer: Result<Value, Fault> = match call.send().await {
-                Ok(reply) => self.answer("chat.postMessage", reply).await,
-                Err(error) => Err(error.into()),
-            };
-            if let Err(fault) = answer {
+            const METHOD: &str = "chat.postMessage";
+            let call = || self.call(&self.http, METHOD, true).form(form.iter().copied()).once();
+            if let Err(fault) = self.patiently::<Value>(METHOD, call).await {
                 let doubt = fault.in_doubt() || done > 0;
                 let error = Error::from(fault);
                 return Err(if doubt { error.may_have_arrived() } else { error });
@@ -124,26 +117,13 @@ impl Slack {
             });
         }
         form.extend(post.thread.clone().map(|thread| ("thread_ts", thread)));
-        let mut waits = 0;
-        loop {
-            let call = self.call(&self.http, METHOD, true).form(form.iter().map(|(n, v)| (*n, v)));
-            let answer = match call.once().send().await {
-                Ok(reply) => self.answer::<Value>(METHOD, reply).await,
-                Err(error) => Err(error.into()),
-            };
-            let fault = match answer {
-                Ok(answer) if answer["files"][0]["id"] == file => return Ok(answer),
-                Ok(_) => return Err(Error::vendor(unconfirmed()).may_have_arrived().into()),
-                Err(fault) => fault,
-            };
-            match asked_to_wait(fault.error()) {
-                Some(wait) if waits < WAITS => {
-                    waits += 1;
-                    self.stop.unless_stopped(tokio::time::sleep(wait)).await?;
-                }
-                _ => return Err(fault),
-            }
+        let call =
+            || self.call(&self.http, METHOD, true).form(form.iter().map(|(n, v)| (*n, v))).once();
+        let answer: Value = self.patiently(METHOD, call).await?;
+        if answer["files"][0]["id"] == file {
+            return Ok(answer);
         }
+        Err(Error::vendor(unconfirmed()).may_have_arrived().into())
     }
 
     /// Slack's answer to the last step was lost: it is asked for the file.
@@ -218,16 +198,6 @@ impl Slack {
         let limit = Duration::from_secs(if stopped { 2 } else { 10 });
         let call = self.call(&self.http.for_cleanup(), method, false).query(query).timeout(limit);
         self.answer(method, call.send().await?).await
-    }
-}
-
-/// How long Slack asks to wait, where it did nothing and asks for little.
-fn asked_to_wait(error: &Error) -> Option<Duration> {
-    let limited = error.http_status() == Some(429);
-    match error.retry() {
-        Retry::After(wait) if limited && wait <= LONGEST_WAIT => Some(wait),
-        Retry::Later if limited => Some(Duration::from_secs(1)),
-        _ => None,
     }
 }
 
