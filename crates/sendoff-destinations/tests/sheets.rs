@@ -349,3 +349,24 @@ async fn a_used_up_quota_is_waited_for() {
     delivered(&stage.send("csv", CSV, json!({})).await);
     assert_eq!(stage.cells(ORDERS, "Data").await[1][0], "=SUM(1;2)");
 }
+
+/// A refusal at each request in turn, whatever the delivery was to do.
+#[tokio::test]
+async fn whichever_call_fails_the_old_content_stays() {
+    let row = |n: u64| format!("{n},\"{}\"\n", "x".repeat(2_000));
+    let two: String = std::iter::once("N,Text\n".to_owned()).chain((0..1_200).map(row)).collect();
+    for wish in ["yes", "append", "new_tab"] {
+        let wish = json!({"overwrite": wish, "new_tab": "Run {plan_id}"});
+        let stage = Stage::set().await;
+        delivered(&stage.send("csv", &two, wish.clone()).await);
+        let calls = stage.seen("/v4/spreadsheets/").len();
+        assert!(calls >= 5, "a look, two steps and two batches: {calls}");
+        for nth in 0..calls {
+            let stage = Stage::set().await;
+            stage.twist("/v4/spreadsheets/", nth, 403, false, 1);
+            let answer = stage.send("csv", &two, wish.clone()).await;
+            refused(&answer, "The caller does not have permission");
+            stage.is_untouched(&format!("{wish}, call {nth} of {calls}")).await;
+        }
+    }
+}

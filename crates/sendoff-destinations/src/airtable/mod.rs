@@ -4,6 +4,8 @@ mod columns;
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -97,7 +99,12 @@ impl Action for Airtable {
         .svg(include_bytes!("icon.svg"))
         .vendor_docs("https://airtable.com/developers/web/api/introduction")
         .oauth(LOGIN)
+        .or_setting("personal_access_token")
         .delivery(Repeatable::Nothing, Commit::Streaming, false);
+
+    fn needs_login(&self, settings: &Settings) -> bool {
+        settings.personal_access_token.is_none()
+    }
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
         let bases = schema::bases(cx).await?;
@@ -106,7 +113,8 @@ impl Action for Airtable {
         let base = form.base.value().map(str::to_owned).or(chosen);
         if let Some(base) = base.filter(|base| is_base(base)) {
             // A base that the user may not read keeps its table as a line of text.
-            if let Some(tables) = schema::tables(cx, &base).await? {
+            let question = format!("tables {base}");
+            if let Some(tables) = cx.remember(&question, schema::tables(cx, &base)).await? {
                 Choices::of("tables", schema::listed(&tables)).offered(&mut form.table);
             }
         }
@@ -114,10 +122,7 @@ impl Action for Airtable {
     }
 
     async fn account(&self, cx: &Context<Settings>) -> Result<Option<String>> {
-        match cx.settings.personal_access_token {
-            Some(_) => Ok(None),
-            None => schema::user(cx).await,
-        }
+        cx.remember("account", schema::user(cx)).await.map(Some)
     }
 
     fn lane(&self, _: &Settings, form: &Form) -> String {
@@ -297,25 +302,3 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         switch: None,
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_is_one_segment_of_the_path() {
-        let order = Order {
-            base: "appA".into(),
-            table: "Orders/2026 ?x#y".into(),
-            merge_on: vec!["E \"mail\"".into(), "Day".into()],
-        };
-        assert_eq!(order.url(), "https://api.airtable.com/v0/appA/Orders%2F2026%20%3Fx%23y");
-        let body = format!("{{\"records\":[{}", order.tail(true));
-        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
-        assert_eq!(body["performUpsert"]["fieldsToMergeOn"][0], "E \"mail\"");
-        assert_eq!(body["typecast"], true);
-        for wrong in ["", "app", "tblA", "appA/../x", "https://airtable.com/appA"] {
-            assert!(!is_base(wrong), "{wrong}");
-        }
-    }
-}

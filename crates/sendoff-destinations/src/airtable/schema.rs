@@ -141,9 +141,9 @@ pub(super) fn find<'a>(tables: Option<&'a [Table]>, wanted: &str) -> Result<Opti
 }
 
 /// Who is logged in.
-pub(super) async fn user(cx: &Context<Settings>) -> Result<Option<String>> {
+pub(super) async fn user(cx: &Context<Settings>) -> Result<String> {
     let call = authorized(cx, cx.http().get("https://api.airtable.com/v0/meta/whoami"));
     let user: User = call.send().await?.success().await?.json().await?;
     // The address needs a scope of its own, which logins of old do not have.
-    Ok(Some(user.email.unwrap_or(user.id)))
+    Ok(user.email.unwrap_or(user.id))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::shared::file_path::FilePath;
-use crate::shared::object_store::{Shelf, certain};
+use crate::shared::object_store::Shelf;
 
 pub(super) const NAME: &str = "Dropbox";
 
@@ -93,19 +93,9 @@ impl Dropbox {
     ) -> Result<Value, Fault> {
         let url = format!("https://api.dropboxapi.com/2/{method}");
         let http = self.door(way);
-        let call = self.dressed(http.post(url)).repeatable();
+        let call = self.dressed(http.post(url)).reads();
         let call = if way == Way::LastWords { call.timeout(self.last_words()) } else { call };
-        let answer = match call.json(argument).send().await {
-            Ok(reply) => self.answer(reply).await,
-            Err(error) => Err(error.into()),
-        };
-        match answer {
-            Ok(answer) => Ok(answer),
-            Err(fault) => {
-                let error = certain(NAME, fault.error, "what was asked", &self.stop).await;
-                Err(Fault { error, ..fault })
-            }
-        }
+        self.answer(call.json(argument).send().await?).await
     }
 
     /// A request whose body is data, with the arguments in a header. All of them name what they

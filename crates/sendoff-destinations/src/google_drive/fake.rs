@@ -53,6 +53,8 @@ struct State {
     /// Everything, the newest last.
     files: Vec<File>,
     made: u64,
+    /// More shared drives.
+    crowd: usize,
 }
 
 #[derive(Clone)]
@@ -90,6 +92,33 @@ fn not_found(id: &str) -> Response<Bytes> {
 }
 
 impl FakeDrive {
+    /// So many more shared drives there are.
+    #[cfg(test)]
+    pub(crate) fn crowd(&self, drives: usize) {
+        self.state().crowd = drives;
+    }
+
+    /// Pages of 100 at most
+    /// (<https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>).
+    fn drives(&self, asked: &Asked<'_>) -> Answer {
+        let size = asked.query("pageSize").map_or(Some(10), |size| size.parse().ok());
+        let from =
+            asked.query("pageToken").map_or(Some(0), |at| at.strip_prefix('~')?.parse().ok());
+        let (Some(size @ 1..=100), Some(from)) = (size, from) else {
+            return Err(refusal(400, "invalid", "Invalid value."));
+        };
+        let finance = json!({"id": FINANCE, "name": "Finance"});
+        let crowd = (0..self.state().crowd)
+            .map(|n| json!({"id": format!("0ACrowd{n:05}Uk9PVA"), "name": format!("Crowd {n}")}));
+        let all: Vec<Value> = std::iter::once(finance).chain(crowd).collect();
+        let end = all.len().min(from + size);
+        let mut page = json!({"drives": all.get(from..end).unwrap_or_default()});
+        if end < all.len() {
+            page["nextPageToken"] = json!(format!("~{end}"));
+        }
+        Ok(answer(200, &page))
+    }
+
     pub(crate) fn with_login(login: OAuth) -> Self {
         let folder = |(id, name, parent, drive): (&str, &str, &str, Option<&str>)| {
             let mut resource = json!({"id": id, "name": name, "mimeType": FOLDER,
@@ -107,7 +136,7 @@ impl FakeDrive {
             provider: Provider::new(login),
             tokens: Tokens::default(),
             sessions: Sessions::default(),
-            state: Mutex::new(State { files, made: 0 }),
+            state: Mutex::new(State { files, made: 0, crowd: 0 }),
         }
     }
 
@@ -161,10 +190,7 @@ impl FakeDrive {
             ("GET", ["oauth2", "v2", "userinfo"]) => {
                 Ok(answer(200, &json!({"id": "1", "email": who, "verified_email": true})))
             }
-            ("GET", ["drive", "v3", "drives"]) => {
-                let drives = [json!({"id": FINANCE, "name": "Finance"})];
-                Ok(answer(200, &json!({"drives": drives})))
-            }
+            ("GET", ["drive", "v3", "drives"]) => self.drives(&asked),
             ("GET", ["drive", "v3", "files"]) => self.list(&asked),
             ("GET", ["drive", "v3", "files", id]) => {
                 Ok(answer(200, &self.file(&self.state(), id, &asked)?.resource))

@@ -4,6 +4,8 @@ pub(crate) mod api;
 pub(crate) mod file;
 pub(crate) mod picker;
 pub(crate) mod place;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::shared::google::service_account::{KeyFile, ServiceAccount, TOKEN_URL,
 use crate::shared::google::{Access, Domains, Google, Vendor, resumable};
 use crate::shared::template::Facts;
 use file::Upload;
-use place::{Answers, Place};
+use place::{Find, FolderChoice, Place};
 
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
@@ -64,32 +66,16 @@ pub(crate) struct Settings {
 
 #[derive(Fields)]
 pub(crate) struct Form {
-    /// Google Drive where your file will be saved
-    #[field(label = "Select Drive to save file", interactive, default = "mydrive")]
-    drive: String,
-    /// The address of the folder as the browser shows it, a link to it, or its id. Leave empty for
-    /// the drive itself.
-    #[field(label = "Google Drive Destination URL", interactive)]
-    folderid: Option<String>,
-    /// Fetch folders
-    #[field(
-        label = "Select Fetch to fetch a list of folders in this drive",
-        interactive,
-        default = "url"
-    )]
-    fetchpls: FolderBy,
-    /// Choose a folder to see what lies in it; the one chosen last is written to.
-    #[field(label = "Select folder to save file", interactive)]
-    folder: Option<String>,
+    #[field(flatten)]
+    folder: FolderChoice,
     /// The name of the file. May hold placeholders: {title}, {date} or {date:%Y-%m-%d}, {time},
     /// {ts} (milliseconds since 1970), {uuid}, {ext}, {format}, {plan_id}, {instance}. The
     /// extension is added if there is none.
     #[field(label = "Enter a filename")]
     filename: String,
-    /// To find a folder anywhere in the drive: how its name begins.
-    #[field(interactive)]
+    #[field(flatten)]
     #[allow(dead_code, reason = "read while the form is drawn")]
-    find_folder: Option<String>,
+    find: Find,
     /// What to do if a file of that name is there already. Keep both makes another one of the same
     /// name; Replace its content keeps the file's link and whom it is shared with.
     #[field(label = "If It Exists", default = "keep_both")]
@@ -100,14 +86,6 @@ pub(crate) struct Form {
     /// E-mail addresses, separated by commas, of people who may read a new file. They get no
     /// message.
     share_with: Option<String>,
-}
-
-#[derive(Choice, Clone, Copy, PartialEq)]
-pub(crate) enum FolderBy {
-    #[choice(name = "url", label = "Enter its address")]
-    Url,
-    #[choice(name = "fetch", label = "Fetch")]
-    Fetch,
 }
 
 #[derive(Choice, Clone, Copy, PartialEq)]
@@ -128,6 +106,7 @@ impl Action for GoogleDrive {
         .streaming()
         .minimum_looker(LookerVersion::new(7, 3, 0))
         .oauth(LOGIN)
+        .or_setting("service_account_json")
         .svg(include_bytes!("icon.svg"))
         .vendor_docs("https://developers.google.com/workspace/drive/api/guides/about-sdk")
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
@@ -142,14 +121,7 @@ impl Action for GoogleDrive {
     }
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        let fields = picker::FolderFields {
-            drive: &mut form.drive,
-            folderid: &mut form.folderid,
-            fetchpls: &form.fetchpls,
-            folder: &mut form.folder,
-            find_folder: &mut form.find_folder,
-        };
-        picker::draw(cx, &self.client(cx)?, fields).await
+        picker::draw(cx, &self.client(cx)?, &mut form.folder, &mut form.find).await
     }
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
@@ -157,12 +129,7 @@ impl Action for GoogleDrive {
         let name = file_options::target(None, Some(&form.filename), &facts)?;
         let kind = file::Kind::of(form.convert, &data)?;
         let name = kind.named(name.as_str(), data.extension());
-        let place = Place::of(&Answers {
-            drive: &form.drive,
-            by: form.fetchpls,
-            address: form.folderid.as_deref(),
-            picked: form.folder.as_deref(),
-        })?;
+        let place = Place::of(&form.folder)?;
         let domains = cx.settings.domains();
         let readers = file::readers(form.share_with.as_deref(), &domains)?;
         let media_type = data.media_type().to_owned();

@@ -1,35 +1,27 @@
 //! The form's lists: drives, and one level of folders at a time. All that Google is asked, it is
 //! asked at once, and no list is ever read whole.
 
-use sendoff::{Choices, Context, Error, Field, Item, Listing, Page, Paging, Result};
+use sendoff::{Choices, Context, Error, Field, Item, Listing, Page, Paging, Result, View};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use super::api::{self, Entry, FOLDER, MY_DRIVE, ROOT};
-use super::place::Place;
+use super::place::{Find, FolderChoice, Place};
 use crate::shared::google::{Domains, Google};
 
 /// What one level shows at most.
 const SHOWN: &str = "200";
 
-/// The fields of a form that choose a folder.
-pub(crate) struct FolderFields<'a> {
-    pub(crate) drive: &'a mut Field,
-    pub(crate) folderid: &'a mut Field,
-    pub(crate) fetchpls: &'a Field,
-    pub(crate) folder: &'a mut Field,
-    pub(crate) find_folder: &'a mut Field,
-}
-
-/// Completes them.
+/// Completes the fields that choose a folder, and those to find it by.
 pub(crate) async fn draw(
     cx: &Context<Settings>,
     google: &Google,
-    form: FolderFields<'_>,
+    form: &mut View<FolderChoice>,
+    find: &mut View<Find>,
 ) -> Result<()> {
     let drive = form.drive.value().unwrap_or(MY_DRIVE).to_owned();
     let by_list = form.fetchpls.value() == Some("fetch");
-    let search = form.find_folder.value().map(str::trim).unwrap_or_default().to_owned();
+    let search = find.find_folder.value().map(str::trim).unwrap_or_default().to_owned();
     let picked = form.folder.value().filter(|id| *id != ROOT && api::is_id(id)).map(str::to_owned);
     let address = form.folderid.value().map(str::to_owned);
     let level = async {
@@ -56,13 +48,13 @@ pub(crate) async fn draw(
         cut: Some(format!("No shared drives can be shown: {}", error.message())),
     });
     listing.items.insert(0, Item::new(MY_DRIVE, "My Drive"));
-    Choices::of("drives", listing).offered(form.drive);
+    Choices::of("drives", listing).searched(&mut form.drive, &mut find.find_drive);
     if by_list {
         form.folderid.hide();
-        show(form.folder, login_goes_on(level)?, picked.as_deref());
+        show(&mut form.folder, login_goes_on(level)?, picked.as_deref());
     } else {
         form.folder.hide();
-        form.find_folder.hide();
+        find.find_folder.hide();
         if let Some(named) = named {
             match login_goes_on(named)? {
                 Ok(name) => form.folderid.remark(&format!("This is {name}.")),

@@ -1,9 +1,8 @@
 //! Which folder a form means, in every way that it can be named.
 
-use sendoff::{Error, Result};
+use sendoff::prelude::*;
 use url::Url;
 
-use super::FolderBy;
 use super::api::{self, MY_DRIVE, ROOT};
 use crate::shared::google::Google;
 
@@ -25,24 +24,60 @@ pub(crate) struct Folder {
     pub(crate) drive: Option<String>,
 }
 
-/// What a form says of the folder.
-pub(crate) struct Answers<'a> {
-    pub(crate) drive: &'a str,
-    pub(crate) by: FolderBy,
-    pub(crate) address: Option<&'a str>,
-    pub(crate) picked: Option<&'a str>,
+/// The part of a form that names the folder.
+#[derive(Fields)]
+pub(crate) struct FolderChoice {
+    /// Google Drive where your file will be saved
+    #[field(label = "Select Drive to save file", interactive, default = "mydrive")]
+    pub(crate) drive: String,
+    /// The address of the folder as the browser shows it, a link to it, or its id. Leave empty for
+    /// the drive itself.
+    #[field(label = "Google Drive Destination URL", interactive)]
+    pub(crate) folderid: Option<String>,
+    /// Fetch folders
+    #[field(
+        label = "Select Fetch to fetch a list of folders in this drive",
+        interactive,
+        default = "url"
+    )]
+    pub(crate) fetchpls: FolderBy,
+    /// Choose a folder to see what lies in it; the one chosen last is written to.
+    #[field(label = "Select folder to save file", interactive)]
+    pub(crate) folder: Option<String>,
+}
+
+/// The part of a form that finds what the lists do not show.
+#[derive(Fields)]
+pub(crate) struct Find {
+    /// To find a folder anywhere in the drive: how its name begins.
+    #[field(interactive)]
+    #[allow(dead_code, reason = "read while the form is drawn")]
+    pub(crate) find_folder: Option<String>,
+    /// A part of a shared drive's name, to find it in a long list.
+    #[field(interactive)]
+    #[allow(dead_code, reason = "read while the form is drawn")]
+    pub(crate) find_drive: Option<String>,
+}
+
+#[derive(Choice, Clone, Copy, PartialEq)]
+pub(crate) enum FolderBy {
+    #[choice(name = "url", label = "Enter its address")]
+    Url,
+    #[choice(name = "fetch", label = "Fetch")]
+    Fetch,
 }
 
 impl Place {
-    pub(crate) fn of(form: &Answers<'_>) -> Result<Self> {
+    pub(crate) fn of(form: &FolderChoice) -> Result<Self> {
         let given = |text: Option<&'_ str>| {
             text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let picked = given(form.picked);
+        let picked = given(form.folder.as_deref());
+        let address = given(form.folderid.as_deref());
         // Forms of old schedules hold one of the two; ours may hold both, and shows one.
-        match given(form.address).filter(|_| form.by == FolderBy::Url || picked.is_none()) {
-            Some(address) => Self::address(form.drive, &address),
-            None => Self::picked(form.drive, picked.as_deref()),
+        match address.filter(|_| form.fetchpls == FolderBy::Url || picked.is_none()) {
+            Some(address) => Self::address(&form.drive, &address),
+            None => Self::picked(&form.drive, picked.as_deref()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use sendoff::{Call, Error, Http, Reply, Result, Retry};
+use sendoff::{Call, Error, Http, Quota, Reply, Result, Retry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,6 +18,18 @@ const URL: &str = "https://sheets.googleapis.com/v4/spreadsheets";
 /// (<https://support.google.com/drive/answer/37603>).
 pub(super) const CELLS_AT_MOST: u64 = 10_000_000;
 pub(super) const COLUMNS_AT_MOST: u64 = 18_278;
+
+/// Sixty reads and sixty writes a minute for each user, counted apart (the page below), in whatever
+/// minute: all deliveries of a user keep it together.
+const QUOTA: Quota =
+    Quota { at_once: 20, each_second: 40.0 / 60.0, cool_down: Duration::from_secs(1) };
+
+/// What a request counts as.
+#[derive(Clone, Copy)]
+enum Counts {
+    Read,
+    Write,
+}
 
 /// The waits after Google said that its quota of a minute is used up. "After 1 minute, you can
 /// execute requests again" (<https://developers.google.com/workspace/sheets/api/limits>).
@@ -100,7 +112,8 @@ impl Book {
 /// The spreadsheet with this id.
 pub(super) async fn book(google: &Google, id: &str) -> Result<Book> {
     let url = format!("{URL}/{id}");
-    let reply = ask(google, 0, |http| http.get(&url).query([("fields", FIELDS)])).await?;
+    let reply =
+        ask(google, Counts::Read, 0, |http| http.get(&url).query([("fields", FIELDS)])).await?;
     reply.json().await
 }
 
@@ -139,7 +152,7 @@ pub(super) async fn batch(
         let call = http.post(&url).query([("fields", fields)]).json(&body);
         if step == Step::Make { call.repeatable() } else { call }
     };
-    confirmed(ask(google, cells, call).await?, id).await
+    confirmed(ask(google, Counts::Write, cells, call).await?, id).await
 }
 
 /// Writes rows, a JSON list of lists, to an explicit range: twice is the same as once
@@ -157,7 +170,7 @@ pub(super) async fn write(
     let url = format!("{}?valueInputOption={input}", values(id, range));
     let call =
         |http: &Http| http.put(&url).header("content-type", "application/json").body(rows.clone());
-    confirmed(ask(google, 0, call).await?, id).await
+    confirmed(ask(google, Counts::Write, 0, call).await?, id).await
 }
 
 /// The values in a range; empty rows at its end are left out.
@@ -169,7 +182,7 @@ pub(super) async fn read(google: &Google, id: &str, range: &str) -> Result<u64> 
     }
     let url = values(id, range);
     let query = [("valueRenderOption", "UNFORMATTED_VALUE"), ("fields", "values")];
-    let reply = ask(google, 0, |http| http.get(&url).query(query)).await?;
+    let reply = ask(google, Counts::Read, 0, |http| http.get(&url).query(query)).await?;
     Ok(reply.json::<Values>().await?.values.len() as u64)
 }
 
@@ -195,11 +208,19 @@ async fn confirmed(reply: Reply, id: &str) -> Result<()> {
 /// Asks, and waits while the quota of the minute is used up.
 async fn ask(
     google: &Google,
+    counts: Counts,
     cells: u64,
     make: impl Fn(&Http) -> Call + Send + Sync,
 ) -> Result<Reply> {
+    let counted = match counts {
+        Counts::Read => "reads",
+        Counts::Write => "writes",
+    };
+    let account = format!("google_sheets {counted} {}", google.account_key());
     let make = |http: &Http| {
-        let call = make(http);
+        // Last words are not waited with.
+        let call =
+            if google.is_hurried() { make(http) } else { make(&http.within(&account, QUOTA)) };
         if cells < MANY_CELLS {
             return call;
         }

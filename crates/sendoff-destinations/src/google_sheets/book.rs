@@ -10,7 +10,7 @@ use super::api::{self, Book};
 use super::{Form, Overwrite, VENDOR};
 use crate::google_drive::api::{self as drive, everywhere, quoted};
 use crate::google_drive::file::{DELIVERY, KNOWN_AS, known_as};
-use crate::google_drive::place::{Answers, Folder, Place};
+use crate::google_drive::place::{Folder, Place};
 use crate::shared::file_options;
 use crate::shared::google::Google;
 use crate::shared::object_store::{certain, in_doubt};
@@ -66,13 +66,7 @@ impl Which {
         let name = name.as_str();
         let stem = [".csv", ".json"].into_iter().find_map(|ending| name.strip_suffix(ending));
         let name = stem.filter(|stem| !stem.is_empty()).unwrap_or(name).to_owned();
-        let place = Place::of(&Answers {
-            drive: &form.drive,
-            by: form.fetchpls,
-            address: form.folderid.as_deref(),
-            picked: form.folder.as_deref(),
-        })?;
-        Ok(Self::Named(place, name))
+        Ok(Self::Named(Place::of(&form.folder)?, name))
     }
 
     /// The tab that the address shows.

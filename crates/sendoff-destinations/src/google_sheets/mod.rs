@@ -6,6 +6,8 @@ mod book;
 pub(crate) mod fake;
 mod table;
 mod target;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::sync::Arc;
@@ -14,8 +16,9 @@ use sendoff::prelude::*;
 use sendoff::{Button, Choices, Commit, LookerVersion, OAuth, Repeatable};
 
 use crate::Difference;
-use crate::google_drive::picker::{self, FolderFields, login_goes_on};
-use crate::google_drive::{FolderBy, Settings};
+use crate::google_drive::Settings;
+use crate::google_drive::picker::{self, login_goes_on};
+use crate::google_drive::place::{Find, FolderChoice};
 use crate::shared::google::service_account::{TOKEN_URL, Tokens};
 use crate::shared::google::{Google, Vendor};
 use crate::shared::template::Facts;
@@ -58,23 +61,8 @@ const LOGIN: OAuth = OAuth::new("https://accounts.google.com/o/oauth2/v2/auth", 
 
 #[derive(Fields)]
 pub(crate) struct Form {
-    /// Google Drive where your file will be saved
-    #[field(label = "Select Drive to save file", interactive, default = "mydrive")]
-    drive: String,
-    /// The address of the folder as the browser shows it, a link to it, or its id. Leave empty for
-    /// the drive itself.
-    #[field(label = "Google Drive Destination URL", interactive)]
-    folderid: Option<String>,
-    /// Fetch folders
-    #[field(
-        label = "Select Fetch to fetch a list of folders in this drive",
-        interactive,
-        default = "url"
-    )]
-    fetchpls: FolderBy,
-    /// Choose a folder to see what lies in it; the one chosen last is written to.
-    #[field(label = "Select folder to save file", interactive)]
-    folder: Option<String>,
+    #[field(flatten)]
+    folder: FolderChoice,
     /// The name of the spreadsheet. May hold placeholders: {title}, {date} or {date:%Y-%m-%d},
     /// {time}, {ts} (milliseconds since 1970), {uuid}, {plan_id}, {instance}. Leave empty for the
     /// title.
@@ -83,10 +71,9 @@ pub(crate) struct Form {
     /// Should this action attempt to overwrite an existing file
     #[field(label = "Overwrite Existing Files", default = "yes", interactive)]
     overwrite: Overwrite,
-    /// To find a folder anywhere in the drive: how its name begins.
-    #[field(interactive)]
+    #[field(flatten)]
     #[allow(dead_code, reason = "read while the form is drawn")]
-    find_folder: Option<String>,
+    find: Find,
     /// In place of folder and name: the address of a spreadsheet as the browser shows it, or its
     /// id.
     #[field(label = "Spreadsheet URL", interactive)]
@@ -154,6 +141,7 @@ impl Action for GoogleSheets {
         .streaming()
         .minimum_looker(LookerVersion::new(7, 3, 0))
         .oauth(LOGIN)
+        .or_setting("service_account_json")
         .svg(include_bytes!("icon.svg"))
         .vendor_docs("https://developers.google.com/workspace/sheets/api/guides/concepts")
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
@@ -170,21 +158,21 @@ impl Action for GoogleSheets {
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
         let google = self.client(cx)?;
         let given = form.spreadsheet.value().map(str::to_owned);
-        let fields = FolderFields {
-            drive: &mut form.drive,
-            folderid: &mut form.folderid,
-            fetchpls: &form.fetchpls,
-            folder: &mut form.folder,
-            find_folder: &mut form.find_folder,
+        // At once: somebody waits for both.
+        let tabs = async {
+            let given = given.as_deref()?;
+            let question = format!("tabs {given}");
+            Some(cx.remember(&question, Box::pin(book::listed(&google, given))).await)
         };
-        picker::draw(cx, &google, fields).await?;
+        let places = picker::draw(cx, &google, &mut form.folder, &mut form.find);
+        let (drawn, tabs) = futures_util::join!(Box::pin(places), tabs);
+        drawn?;
         match form.overwrite.value() {
             Some("new_tab") => form.tab.hide(),
             _ => form.new_tab.hide(),
         }
-        let Some(given) = given else { return Ok(()) };
-        let question = format!("tabs {given}");
-        match login_goes_on(cx.remember(&question, book::listed(&google, &given)).await)? {
+        let Some(tabs) = tabs else { return Ok(()) };
+        match login_goes_on(tabs)? {
             Ok((title, tabs)) => {
                 form.spreadsheet.remark(&format!("This is {title}."));
                 if form.overwrite.value() != Some("new_tab") {

@@ -196,8 +196,7 @@ async fn assume(http: &Http, keys: &Keys, region: &str, role: Role<'_>) -> Resul
         body_hash: hex(&Sha256::digest(&body)),
     };
     request.sign(keys, region, "sts", Timestamp::now());
-    // It changes nothing, so that it may be repeated.
-    let reply = send(http, &request).body(body).repeatable().send().await?;
+    let reply = send(http, &request).body(body).reads().send().await?;
     let answer = success(reply, "The security token service of AWS").await?.text().await?;
     let part = |tag| xml::text(&answer, tag).filter(|text| !text.is_empty());
     match (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken")) {

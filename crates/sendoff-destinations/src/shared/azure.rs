@@ -105,8 +105,7 @@ impl Login {
             ("scope", "https://storage.azure.com/.default"),
         ];
         let url = format!("https://{authority}/{tenant}/oauth2/v2.0/token");
-        // It changes nothing, so that it may be repeated.
-        let reply = http.post(url).form(form).repeatable().send().await?;
+        let reply = http.post(url).form(form).reads().send().await?;
         let status = reply.status();
         if status == StatusCode::BAD_REQUEST || status == StatusCode::UNAUTHORIZED {
             let said = reply.json::<Refusal>().await?.error_description;

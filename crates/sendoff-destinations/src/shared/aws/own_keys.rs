@@ -167,6 +167,7 @@ async fn machine(near: &Http, base: &str) -> Result<(Keys, Timestamp)> {
     let token = near
         .request(Method::PUT, format!("{base}/latest/api/token"))
         .header("X-aws-ec2-metadata-token-ttl-seconds", "60")
+        .reads()
         .timeout(PATIENCE);
     let token: Secret = token.send().await?.success().await?.text().await?.into();
     let ask = async |path: String| {
@@ -199,8 +200,7 @@ async fn web_identity(
             ("RoleSessionName", session),
             ("WebIdentityToken", token.expose()),
         ])
-        // It changes nothing.
-        .repeatable();
+        .reads();
     let answer = call.send().await?.success().await?.text().await?;
     let part = |tag| xml::text(&answer, tag).filter(|text| !text.is_empty());
     let end = part("Expiration").and_then(|text| text.parse().ok());

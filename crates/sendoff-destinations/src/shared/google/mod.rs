@@ -77,6 +77,14 @@ impl Google {
         self.limit.is_some()
     }
 
+    /// Whose quotas are used.
+    pub(crate) fn account_key(&self) -> String {
+        match &self.access {
+            Access::Key(account) => account.account_key(),
+            Access::Login(login) => login.account_key().unwrap_or_default(),
+        }
+    }
+
     /// Sends what `make` makes, again where Google says that it was too fast or that the token is
     /// no longer good.
     ///

@@ -73,6 +73,8 @@ struct Verdict {
     field: &'static str,
     advice: String,
     passes: bool,
+    /// A quota is used up for longer than anybody waits.
+    spent: bool,
 }
 
 /// The error for a refusal that reads `words`; `login` says that a user's own rights were used.
@@ -96,6 +98,8 @@ pub(super) fn of(vendor: &Vendor, login: bool, error: Error, words: &str) -> Err
         text = format!("{text} {}", verdict.advice);
     }
     let error = reworded(error, verdict.class, text);
+    // The right is there; what it may be used for today is not.
+    let error = if verdict.spent { error.status(429) } else { error };
     let error = if verdict.passes { error.retry_later() } else { error };
     if verdict.field.is_empty() { error } else { error.field(verdict.field) }
 }
@@ -107,13 +111,15 @@ fn verdict(vendor: &Vendor, login: bool, status: u16, reason: &str) -> Verdict {
         field,
         advice: advice.to_owned(),
         passes: false,
+        spent: false,
     };
     match (status, reason) {
         (403, "rateLimitExceeded" | "userRateLimitExceeded" | "RATE_LIMIT_EXCEEDED") => {
             Verdict { passes: true, ..plain(Class::Vendor, "", "Try again later.") }
         }
         (403, "dailyLimitExceeded" | "quotaExceeded") => {
-            plain(Class::Vendor, "", "The quota of the project is used up: try again tomorrow.")
+            let advice = "The quota of the project is used up: try again tomorrow.";
+            Verdict { spent: true, ..plain(Class::Vendor, "", advice) }
         }
         (403, "storageQuotaExceeded" | "teamDriveFileLimitExceeded")
         | (403, "numChildrenInNonRootLimitExceeded") => plain(
@@ -198,6 +204,7 @@ mod tests {
         assert!(error.message().ends_with(". Try again later."), "{error}");
         let error = read(403, true, &api(403, "dailyLimitExceeded", "Daily Limit Exceeded"));
         assert_eq!((error.class(), error.retry()), (Class::Vendor, Retry::No));
+        assert_eq!(error.http_status(), Some(429), "no permission is missing");
     }
 
     #[test]

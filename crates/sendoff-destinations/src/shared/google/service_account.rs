@@ -16,7 +16,8 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::refusal::Said;
-use crate::shared::object_store::{certain, reworded};
+use crate::shared::aws::hex;
+use crate::shared::object_store::reworded;
 
 /// Where assertions go. A key file names an address too; it is not followed, because whoever
 /// fills in the settings could then have the hub call any.
@@ -211,16 +212,18 @@ impl ServiceAccount {
         let kept = slot.0.get_or_try_init(async || match self.fetch(http).await {
             Ok(token) => Ok(Ok(token)),
             // One delivery's end is not the others': then the next one asks anew.
-            Err(error) => {
-                let error =
-                    certain("Google", error, "the login of the service account", stop).await;
-                if stop.reason().is_some() { Err(error) } else { Ok(Err(error)) }
-            }
+            Err(error) if stop.reason().is_some() => Err(error),
+            Err(error) => Ok(Err(error)),
         });
         match kept.await? {
             Ok(token) => Ok(token.secret.clone()),
             Err(error) => Err(copied(error)),
         }
+    }
+
+    /// Tells whose quotas it uses from others.
+    pub(crate) fn account_key(&self) -> String {
+        hex(&self.id[..16])
     }
 
     /// Drops a token that the vendor did not take.
@@ -240,8 +243,7 @@ impl ServiceAccount {
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
             ("assertion", &assertion),
         ];
-        // It changes nothing, so that it may be repeated.
-        let reply = http.post(TOKEN_URL).form(form).repeatable().send().await?;
+        let reply = http.post(TOKEN_URL).form(form).reads().send().await?;
         let granted: Granted = self.granted(reply).await?.json().await?;
         let lives = granted.expires_in.map_or(LIFETIME, Duration::from_secs);
         let until = asked_at + lives.min(LIFETIME).saturating_sub(LEFT);
@@ -275,7 +277,7 @@ impl ServiceAccount {
         );
         let scopes: Vec<_> = self.scope.split(' ').collect();
         let body = json!({"scope": scopes, "lifetime": "3600s"});
-        let reply = http.post(url).bearer(own).json(&body).repeatable().send().await?;
+        let reply = http.post(url).bearer(own).json(&body).reads().send().await?;
         let reply = reply.success_or(|error, words| {
             let Some(said) = Said::read(words) else { return error };
             let text = format!(
