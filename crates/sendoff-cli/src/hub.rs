@@ -33,7 +33,7 @@ pub(crate) fn actions(config: &Config) -> Vec<Box<dyn AnyAction>> {
     };
     let mut actions = sendoff_destinations::all(&destinations);
     actions
-        .retain(|action| is_listed(config, action.as_ref()) && has_client(config, action.as_ref()));
+        .retain(|action| is_listed(config, action.as_ref()) && is_usable(config, action.as_ref()));
     actions
 }
 
@@ -42,20 +42,40 @@ fn is_listed(config: &Config, action: &dyn AnyAction) -> bool {
     listed.is_empty() || listed.iter().any(|name| name == action.spec().name)
 }
 
-/// An action with a login is offered only with a client at its vendor.
+/// Whether the users of an action can log in, as far as that needs a client at its vendor.
 fn has_client(config: &Config, action: &dyn AnyAction) -> bool {
     let spec = action.spec();
     !matches!(spec.login, Some(LoginBy::OAuth(_))) || config.clients.contains_key(spec.name)
 }
 
-/// The actions that would be offered if their login had a client, and what is to be set.
-pub(crate) fn without_client(config: &Config) -> Vec<(&'static str, String)> {
+/// An action with a login is offered only with a client at its vendor, unless its settings may hold
+/// credentials of their own.
+fn is_usable(config: &Config, action: &dyn AnyAction) -> bool {
+    has_client(config, action) || action.spec().or_setting.is_some()
+}
+
+/// What each action whose login lacks a client lacks, in a sentence.
+pub(crate) fn without_client(config: &Config) -> Vec<String> {
     let all = all_actions();
     let missing = all
         .iter()
         .map(AsRef::as_ref)
         .filter(|action| is_listed(config, *action) && !has_client(config, *action));
-    missing.map(|action| (action.spec().name, client_settings(action))).collect()
+    let sentence = |action: &dyn AnyAction| {
+        let (spec, settings) = (action.spec(), client_settings(action));
+        match spec.or_setting {
+            None => format!(
+                "{} is not offered: its login needs a client at its vendor. Set {settings}.",
+                spec.name
+            ),
+            Some(setting) => format!(
+                "{} is offered without logins, by its setting {setting} alone: a login needs a \
+                 client at its vendor. Set {settings}.",
+                spec.name
+            ),
+        }
+    };
+    missing.map(sentence).collect()
 }
 
 /// Where the client of an action's login is set.
@@ -63,12 +83,11 @@ pub(crate) fn client_settings(action: &dyn AnyAction) -> String {
     let spec = action.spec();
     let name = spec.name;
     let ours = format!("oauth.{name}.client_id and oauth.{name}.client_secret");
-    match spec.login {
-        Some(LoginBy::OAuth(OAuth { variables: Some((id, secret)), .. })) => {
-            format!("{ours}, or {id} and {secret}")
-        }
-        _ => ours,
-    }
+    let Some(LoginBy::OAuth(OAuth { variables, or_variables, .. })) = spec.login else {
+        return ours;
+    };
+    let theirs = [variables, or_variables].into_iter().flatten();
+    theirs.fold(ours, |text, (id, secret)| format!("{text}, or {id} and {secret}"))
 }
 
 /// The hub, ready to serve.
@@ -122,4 +141,30 @@ pub(crate) fn before(
         }
     }
     builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_a_logins_client_is_told() {
+        for action in all_actions() {
+            let Some(LoginBy::OAuth(oauth)) = action.spec().login else { continue };
+            let told = client_settings(action.as_ref());
+            let name = action.spec().name;
+            assert!(told.starts_with(&format!("oauth.{name}.client_id and ")), "{told}");
+            for (id, secret) in [oauth.variables, oauth.or_variables].into_iter().flatten() {
+                assert!(told.contains(&format!(", or {id} and {secret}")), "{name}: {told}");
+            }
+        }
+        let actions = all_actions();
+        let sheets = actions.iter().find(|action| action.spec().name == "google_sheets");
+        let told = client_settings(sheets.expect("an action").as_ref());
+        assert!(told.contains("GOOGLE_SHEET_CLIENT_ID"), "{told}");
+        assert!(
+            told.contains("GOOGLE_DRIVE_CLIENT_ID"),
+            "the client that it falls back to: {told}"
+        );
+    }
 }

@@ -61,8 +61,8 @@ pub(super) fn in_words(formats: Option<&[&str]>, between: &str) -> String {
 pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let actions = hub::actions(config);
     // Not among what is printed: scripts read that.
-    for (name, settings) in hub::without_client(config) {
-        eprintln!("{name} is not offered: its login needs a client at its vendor. Set {settings}.");
+    for sentence in hub::without_client(config) {
+        eprintln!("{sentence}");
     }
     let lines: Vec<_> = actions.iter().map(|action| Line::of(action.as_ref())).collect();
     if json {

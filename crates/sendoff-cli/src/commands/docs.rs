@@ -129,12 +129,18 @@ fn add_login(page: &mut String, action: &dyn AnyAction) {
                 [] => String::new(),
                 scopes => format!(", which asks for {}", scopes.join(", ")),
             };
+            let without = match spec.or_setting {
+                None => "Without one the action is not offered.".to_owned(),
+                Some(name) => format!(
+                    "Without one the action is offered without logins, and an admin must fill in \
+                     `{name}`, which stands in for them with a client as well."
+                ),
+            };
             let _ = write!(
                 page,
                 "\n## Log in\n\nEach user logs in once from the form{scopes}. The hub needs a client \
                  at the vendor, registered with the redirect URL \
-                 `<base_url>/actions/{}/oauth_redirect`: set {}. Without one the action is not \
-                 offered.\n",
+                 `<base_url>/actions/{}/oauth_redirect`: set {}. {without}\n",
                 spec.name,
                 hub::client_settings(action),
             );
