@@ -18,8 +18,7 @@ async fn deliveries_of_one_user_share_his_quota_and_others_have_their_own() {
         origins.extend(downloads);
         let mut egress = EgressConfig::new("a secret of these tests".into());
         egress.origins = Origins::parse(origins)?;
-        egress.retry =
-            RetryPolicy { second: Duration::from_secs(100_000), ..RetryPolicy::default() };
+        egress.retry = RetryPolicy { second: Duration::from_secs(1_000), ..RetryPolicy::default() };
         let hub = Hub::builder().actions([action]).secrets([secret]).egress(egress);
         hub.oauth_client("google_sheets", id, client_secret.into()).build()
     })
@@ -43,14 +42,14 @@ async fn deliveries_of_one_user_share_his_quota_and_others_have_their_own() {
         assert!(heard.envelope.is_some_and(|envelope| envelope.success), "{}", heard.text);
     };
     // Three writes each: the hidden tab, the rows, the last step.
-    for _ in 0..6 {
+    for _ in 0..20 {
         send(&ada).await;
     }
     let mut held = Box::pin(send(&ada));
     for _ in 0..6 {
         tokio::select! {
             biased;
-            () = &mut held => panic!("the twenty-first write was not waited with"),
+            () = &mut held => panic!("the sixty-first write was not waited with"),
             () = send(&grace) => {}
         }
     }

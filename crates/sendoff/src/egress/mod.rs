@@ -363,10 +363,7 @@ impl Http {
     /// another, that name the same `account`. What the vendor answers with 429 or a time to wait
     /// holds all of them.
     pub fn within(&self, account: &str, quota: Quota) -> Self {
-        let make = || {
-            let rate = Rate::Requests(quota.each_second);
-            Pace::new(rate, quota.cool_down, self.second()).burst(quota.at_once)
-        };
+        let make = || Pace::of_quota(quota, self.second());
         let pace = self.shared_pace(account, make);
         Self { paced: Some(Paced { pace, rows: 1, each: true }), ..self.clone() }
     }

@@ -3,7 +3,7 @@
 //! Not the crate `governor`: it keeps a clock of its own, which tokio's paused clock in tests does
 //! not move, and it knows no "nobody before this time", which is what a vendor's 429 means.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,14 +21,13 @@ pub enum Rate {
     Rows(f64),
 }
 
-/// What a vendor allows one account, see [`Http::within`](crate::Http::within). In any time of `t`
-/// seconds at most `at_once + t * each_second` requests begin.
+/// What a vendor allows one account, see [`Http::within`](crate::Http::within).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quota {
-    /// Requests that may begin at once after a rest.
-    pub at_once: u32,
-    /// Requests a second from then on.
-    pub each_second: f64,
+    /// So many requests begin at most,
+    pub requests: usize,
+    /// in any time as long as this.
+    pub within: Duration,
     /// The least rest after a 429 that names no time.
     pub cool_down: Duration,
 }
@@ -42,15 +41,15 @@ pub(crate) struct Pace {
     rate: Rate,
     /// The least rest after a 429 that names no time.
     cool_down: Duration,
-    /// How far behind its time who was idle may begin.
-    catch_up: Duration,
-    /// How far behind it a new pace begins.
-    credit: Duration,
+    /// In place of a rate.
+    quota: Option<(usize, Duration)>,
     clock: Mutex<Clock>,
 }
 
 #[derive(Debug)]
 struct Clock {
+    /// When the last requests began or will begin, as many as a quota allows.
+    begun: VecDeque<Instant>,
     /// When the next request may begin, by the rate.
     next: Instant,
     /// When any may, by the vendor's word.
@@ -68,29 +67,24 @@ impl Pace {
             Rate::Rows(rate) => Rate::Rows(rate / second),
         };
         let cool_down = cool_down.mul_f64(second);
-        let clock = Mutex::new(Clock { next: now, rested: now });
-        Self { rate, cool_down, catch_up: CATCH_UP, credit: Duration::ZERO, clock }
+        let clock = Mutex::new(Clock { begun: VecDeque::new(), next: now, rested: now });
+        Self { rate, cool_down, quota: None, clock }
     }
 
-    /// So many requests may begin at once after a rest.
-    pub(crate) fn burst(mut self, requests: u32) -> Self {
-        if let Rate::Requests(rate) = self.rate
-            && rate > 0.0
-        {
-            let spare = requests.saturating_sub(1);
-            self.credit = Duration::from_secs_f64(f64::from(spare) / rate);
-            self.catch_up = self.credit;
-            let clock = self.clock.get_mut().unwrap_or_else(PoisonError::into_inner);
-            clock.next = clock.next.checked_sub(self.credit).unwrap_or(clock.next);
-        }
-        self
+    /// `second` as for [`new`](Self::new).
+    pub(crate) fn of_quota(quota: Quota, second: Duration) -> Self {
+        let within = quota.within.mul_f64(second.as_secs_f64());
+        let pace = Self::new(Rate::Unlimited, quota.cool_down, second);
+        Self { quota: Some((quota.requests.max(1), within)), ..pace }
     }
 
     /// Whether nothing is left of what was asked for: a new one would be the same.
     fn is_at_rest(&self) -> bool {
         let now = Instant::now();
         let clock = self.clock();
-        clock.rested <= now && clock.next + self.credit <= now
+        let within = self.quota.map_or(Duration::ZERO, |(_, within)| within);
+        let last = clock.begun.back().is_none_or(|last| *last + within <= now);
+        last && clock.rested <= now && clock.next <= now
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {
@@ -112,13 +106,22 @@ impl Pace {
 
     fn reserve(&self, rows: u64) -> Instant {
         let now = Instant::now();
+        if let Some((requests, within)) = self.quota {
+            let begun = &mut self.clock().begun;
+            let at = match begun.len() >= requests {
+                true => begun.pop_front().map_or(now, |first| now.max(first + within)),
+                false => now,
+            };
+            begun.push_back(at);
+            return at;
+        }
         let takes = match self.rate {
             Rate::Requests(rate) if rate > 0.0 => 1.0 / rate,
             Rate::Rows(rate) if rate > 0.0 => rows as f64 / rate,
             _ => return now,
         };
         let mut clock = self.clock();
-        let earliest = now.checked_sub(self.catch_up).unwrap_or(now);
+        let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
         let at = clock.next.max(earliest);
         // A rate from a setting may be next to nothing; a day is as good as for ever.
         clock.next = at + Duration::from_secs_f64(takes.min(86_400.0));
@@ -217,27 +220,32 @@ mod tests {
         assert_eq!(began.elapsed().as_millis(), 30_500);
     }
 
-    /// Sixty a minute, however the minute begins.
+    /// Sixty in any minute, wherever it begins.
     #[tokio::test(start_paused = true)]
-    async fn a_burst_is_paid_back_and_comes_again_after_a_rest() {
-        let began = Instant::now();
-        let pace = pace(Rate::Requests(40.0 / 60.0)).burst(20);
-        let mut minutes = [0; 4];
-        while began.elapsed() < Duration::from_secs(120) {
+    async fn a_quota_is_used_up_at_once_and_comes_back_as_it_was_used() {
+        let minute = Duration::from_secs(60);
+        let quota = Quota { requests: 60, within: minute, cool_down: Duration::ZERO };
+        let pace = Pace::of_quota(quota, Duration::from_secs(1));
+        let mut began = Vec::new();
+        for nth in 0..200 {
             pace.admit(1).await;
-            minutes[(began.elapsed().as_secs() / 60) as usize] += 1;
-        }
-        assert!(minutes[0] <= 60 && minutes[0] >= 58 && minutes[1] <= 41, "{minutes:?}");
-        for _ in 0..2 {
-            tokio::time::sleep(Duration::from_secs(600)).await;
-            let began = Instant::now();
-            for _ in 0..20 {
-                pace.admit(1).await;
+            began.push(Instant::now());
+            // Not all at the same moment.
+            if nth < 40 {
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            assert_eq!(began.elapsed().as_millis(), 0);
-            pace.admit(1).await;
-            assert_eq!(began.elapsed().as_millis().div_ceil(100), 15);
         }
+        let all = began[199].duration_since(began[0]);
+        assert_eq!(all.as_secs(), 3 * 60 + 9, "as fast as it may be");
+        for (nth, at) in began.iter().enumerate().skip(60) {
+            assert!(at.duration_since(began[nth - 60]) >= minute, "request {nth}");
+        }
+        tokio::time::sleep(minute).await;
+        let again = Instant::now();
+        for _ in 0..60 {
+            pace.admit(1).await;
+        }
+        assert_eq!(again.elapsed().as_millis(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -76,7 +76,7 @@ impl Lab {
         let authority = fake.authority();
         let secrets = action.secrets();
         // A vendor of rows sets a pace, and no test has hours.
-        let second = Duration::from_millis(if subject.takes_rows() { 1 } else { 1_000 });
+        let second = Duration::from_millis(if subject.paced() { 1 } else { 1_000 });
         let speaks_http = subject.spec.over_http && subject.server.is_none();
         let vendor = Vendor::start(fake, speaks_http).await?;
         let (canary, elsewhere) = Canary::listen().await?;

@@ -187,6 +187,11 @@ impl Subject {
         (self.make)().1.takes_rows().is_some()
     }
 
+    /// Whether requests for rows keep a pace.
+    fn paced(&self) -> bool {
+        self.takes_rows() || self.counts_rows()
+    }
+
     /// Whether the vendor gets a message about the data, and not the data.
     fn takes_messages(&self) -> bool {
         (self.make)().1.takes_messages()
