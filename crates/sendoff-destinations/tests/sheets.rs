@@ -370,3 +370,16 @@ async fn whichever_call_fails_the_old_content_stays() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_replaced_by_less_leaves_nothing_of_the_old() {
+    for keep in ["yes", "no"] {
+        let stage = Stage::set().await;
+        let wish = json!({"keep_formatting": keep});
+        delivered(&stage.send("csv", "A\n1\n", wish.clone()).await);
+        assert_eq!(stage.cells(ORDERS, "Data").await, json!([["A"], [1]]), "{keep}");
+        // Nor does a result without rows.
+        delivered(&stage.send("csv", "A,B\n", wish).await);
+        assert_eq!(stage.cells(ORDERS, "Data").await, json!([["A", "B"]]), "{keep}");
+    }
+}

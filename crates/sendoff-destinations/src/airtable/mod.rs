@@ -301,4 +301,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "The login is renewed when it has expired or Airtable answers 401.",
         switch: None,
     },
+    Difference {
+        reference: "Without an OAuth client the action is not offered.",
+        ours: "It is offered without logins, by the credentials that an admin enters in its settings.",
+        switch: None,
+    },
 ];

@@ -198,6 +198,11 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "The extension is added if there is none.",
         switch: None,
     },
+    Difference {
+        reference: "Without an OAuth client the action is not offered.",
+        ours: "It is offered without logins, by the credentials that an admin enters in its settings.",
+        switch: None,
+    },
 ];
 
 impl GoogleDrive {

@@ -259,4 +259,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "It is, by the whole domain of a verified address.",
         switch: None,
     },
+    Difference {
+        reference: "Without an OAuth client the action is not offered.",
+        ours: "It is offered without logins, by the credentials that an admin enters in its settings.",
+        switch: None,
+    },
 ];
