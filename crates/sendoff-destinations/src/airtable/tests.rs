@@ -28,14 +28,16 @@ async fn a_token_in_the_settings_stands_in_for_logins_and_needs_no_client() {
 
     let token = fake.provider().expect("a login service").log_in().access;
     let settings: Values = [("personal_access_token", token)].into_iter().collect();
-    let (_, form) = looker.form("airtable", &settings, None).await.expect("a form");
+    let chosen = fake.answers();
+    let (_, form) = looker.form("airtable", &settings, Some(&chosen)).await.expect("a form");
     let fields = form.as_array().unwrap_or_else(|| panic!("{form:#}"));
     let names: Vec<_> = fields.iter().map(|field| &field["name"]).collect();
     assert_eq!(names[..2], ["base", "table"]);
     assert!(!names.contains(&&json!("switch_account")), "{names:?}");
     // Drawn again within a minute, nothing is asked again.
     let asked = vendor.seen().len();
-    looker.form("airtable", &settings, None).await.expect("a form");
+    assert!(vendor.seen().iter().any(|seen| seen.line.contains("/tables")));
+    looker.form("airtable", &settings, Some(&chosen)).await.expect("a form");
     assert_eq!(vendor.seen().len(), asked);
 
     let takes = fake.takes_rows().expect("a vendor of rows");

@@ -33,8 +33,11 @@ const NO_LOGIN: &[(&str, Option<&str>)] = &[
     ("for_an_unknown_cipher", Some(r#"{"cid":"00","payload":"1043022AAAA"}"#)),
 ];
 
+/// How the reference hub writes tokens.
+type Shape = fn(&Granted) -> String;
+
 /// What the reference hub leaves in Looker, with the name of its case.
-const LEFT: &[(&str, fn(&Granted) -> String)] = &[
+const LEFT: &[(&str, Shape)] = &[
     ("plain", |granted| flat(granted).to_string()),
     ("in_tokens", |granted| json!({"tokens": flat(granted), "redirect": "https://x"}).to_string()),
     ("ciphered", |granted| {
@@ -154,7 +157,7 @@ async fn offered(subject: &Subject, state: Option<&str>) -> Verdict {
 }
 
 /// A login that the reference hub left in Looker is as good as one of ours, and becomes one.
-async fn left(subject: &Subject, shape: fn(&Granted) -> String) -> Verdict {
+async fn left(subject: &Subject, shape: Shape) -> Verdict {
     for in_form in [true, false] {
         let lab = Lab::start(subject).await?;
         let (_, provider) = oauth(&lab)?;
