@@ -91,7 +91,7 @@ impl Action for SlackApp {
                 choose(&working, wanted)?.clone()
             }
         };
-        ask(cx, &chosen, async |asked| asked.send(&form.message, data).await).await
+        Box::pin(ask(cx, &chosen, async |asked| asked.send(&form.message, data).await)).await
     }
 }
 
