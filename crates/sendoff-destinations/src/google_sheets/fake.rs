@@ -55,10 +55,11 @@ pub(crate) struct FakeSheets {
     drive: FakeDrive,
     books: Mutex<BTreeMap<String, Book>>,
     ledger: RowLedger,
-    quota: Mutex<Quota>,
+    /// By the token that a request brings.
+    quotas: Mutex<BTreeMap<String, Quota>>,
 }
 
-/// Reads and writes of the running minute, which lasts a second here.
+/// A user's reads and writes of the running minute, which lasts a second here.
 struct Quota {
     since: Instant,
     reads: u32,
@@ -93,7 +94,7 @@ impl FakeSheets {
             drive,
             books: Mutex::new(books.into()),
             ledger: RowLedger::default(),
-            quota: Mutex::new(Quota { since: Instant::now(), reads: 0, writes: 0 }),
+            quotas: Mutex::default(),
         }
     }
 
@@ -108,7 +109,7 @@ impl FakeSheets {
         }
         let (head, body) = request.into_parts();
         self.drive.who(&head.headers)?;
-        self.spend(&head.method)?;
+        self.spend(&head)?;
         let path = head.uri.path().to_owned();
         let names: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let ["v4", "spreadsheets", rest @ ..] = &names[..] else {
@@ -131,12 +132,15 @@ impl FakeSheets {
         }
     }
 
-    fn spend(&self, method: &Method) -> Result<(), Response<Bytes>> {
-        let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
+    fn spend(&self, head: &Parts) -> Result<(), Response<Bytes>> {
+        let whose = head.headers.get("authorization").and_then(|token| token.to_str().ok());
+        let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Quota { since: Instant::now(), reads: 0, writes: 0 };
+        let quota = quotas.entry(whose.unwrap_or_default().to_owned()).or_insert_with(fresh);
         if quota.since.elapsed() >= Duration::from_secs(1) {
-            *quota = Quota { since: Instant::now(), reads: 0, writes: 0 };
+            *quota = fresh();
         }
-        let (kind, spent) = match *method {
+        let (kind, spent) = match head.method {
             Method::GET => ("Read", &mut quota.reads),
             _ => ("Write", &mut quota.writes),
         };
