@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendoff::testing::{By, Content, Looker, Shipment, Vendor};
+use sendoff::testing::{By, Content, Looker, Seen, Shipment, Vendor};
 use sendoff::{ActionType, EgressConfig, Format, Hub, Origins, RetryPolicy};
 
 /// Google's minute never ends here: what is used up stays so.
@@ -54,4 +54,7 @@ async fn deliveries_of_one_user_share_his_quota_and_others_have_their_own() {
             () = send(&grace) => {}
         }
     }
+    // It was not sent to be refused, either.
+    let writes = |seen: &Seen| seen.line.contains("/v4/") && !seen.line.starts_with("GET ");
+    assert_eq!(vendor.seen().iter().filter(|seen| writes(seen)).count(), 3 * (20 + 6));
 }
