@@ -75,7 +75,6 @@ pub use action::{Action, AnyAction, Context};
 pub use choices::{Choices, Item, Listing, Page, Paging};
 pub use egress::{
     Again, Body, Call, Egress, EgressConfig, Http, Origins, Quota, Rate, Reply, RetryPolicy, Scope,
-    Turns,
 };
 pub use error::{Arrival, Class, Error, Result, Retry};
 pub use fields::{Choice, Field, Fields, Problem, Problems, Secret, Value, Values, View, Widget};

@@ -4,10 +4,12 @@
 mod fake;
 mod power;
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sendoff::prelude::*;
-use sendoff::{Commit, Rate, Repeatable, Row};
+use sendoff::{Commit, Quota, Repeatable, Row};
 
 use crate::Difference;
 use crate::shared::targets::{self, Wanted};
@@ -61,7 +63,8 @@ const PARALLEL: usize = 4;
 /// The vendor takes 250 requests a minute, and 5,000 an hour
 /// (<https://docs.digitalocean.com/reference/api/intro/rate-limit/>): whoever changes thousands of
 /// droplets is told by 429 to wait for the next hour.
-const RATE: Rate = Rate::Requests(4.0);
+const QUOTA: Quota =
+    Quota { requests: 250, within: Duration::from_secs(61), cool_down: Duration::from_secs(1) };
 
 impl Action for Droplet {
     type Settings = Settings;

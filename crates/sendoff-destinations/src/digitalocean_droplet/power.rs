@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sendoff::prelude::*;
-use sendoff::{Arrival, Call, Http, Reply, Secret, Stop, Turns};
+use sendoff::{Arrival, Http, Reply, Secret, Stop};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Form, Operation, RATE, Settings};
+use super::{Form, Operation, QUOTA, Settings};
 use crate::shared::aws::hex;
 
 /// Between two looks at an action that is waited for.
@@ -32,7 +32,7 @@ pub(super) enum Fate {
 
 /// Changes the power of droplets for one delivery.
 pub(super) struct Power<'a> {
-    turns: Turns,
+    http: Http,
     stop: &'a Stop,
     key: &'a Secret,
     operation: Operation,
@@ -74,7 +74,7 @@ impl<'a> Power<'a> {
         let key = &cx.settings.digitalocean_api_key;
         let account = format!("digitalocean {}", hex(&Sha256::digest(key.expose())));
         Self {
-            turns: cx.http().turns(RATE, &account),
+            http: cx.http().within(&account, QUOTA),
             stop: cx.stop(),
             key,
             operation: form.operation,
@@ -126,7 +126,7 @@ impl<'a> Power<'a> {
 
     /// The droplet's state, or what speaks against it; nothing if the key may not look.
     async fn status(&self, id: u64) -> Result<Option<Result<String, Fate>>> {
-        let reply = self.ask(|http| http.get(droplet(id))).await?.send().await?;
+        let reply = self.http.get(droplet(id)).bearer(self.key).send().await?;
         match reply.status().as_u16() {
             403 => Ok(None),
             404 => Ok(Some(Err(missing(reply).await))),
@@ -161,7 +161,7 @@ impl<'a> Power<'a> {
     }
 
     async fn post(&self, id: u64, kind: &str) -> Result<Result<u64, Fate>> {
-        let call = self.ask(|http| http.post(format!("{}/actions", droplet(id)))).await?;
+        let call = self.http.post(format!("{}/actions", droplet(id))).bearer(self.key);
         let reply = call.json(&json!({"type": kind})).send().await?;
         match reply.status().as_u16() {
             404 => Ok(Err(missing(reply).await)),
@@ -179,7 +179,7 @@ impl<'a> Power<'a> {
     /// key may not look. The clocks may differ by a little; an action of somebody else's at the
     /// same moment comes to the same.
     async fn since(&self, id: u64, kind: &str, then: Timestamp) -> Result<Option<Option<u64>>> {
-        let call = self.ask(|http| http.get(format!("{}/actions", droplet(id)))).await?;
+        let call = self.http.get(format!("{}/actions", droplet(id))).bearer(self.key);
         let reply = call.query([("per_page", "20")]).send().await?;
         if matches!(reply.status().as_u16(), 403 | 404) {
             return Ok(None);
@@ -199,7 +199,7 @@ impl<'a> Power<'a> {
         let end = Instant::now() + patience;
         while Instant::now() < end {
             let url = format!("https://api.digitalocean.com/v2/actions/{action}");
-            let reply = self.ask(|http| http.get(url)).await?.send().await?.success().await?;
+            let reply = self.http.get(url).bearer(self.key).send().await?.success().await?;
             match reply.json::<Begun>().await?.action.status.as_str() {
                 "completed" => return Ok(Some(true)),
                 "errored" => return Ok(Some(false)),
@@ -207,11 +207,6 @@ impl<'a> Power<'a> {
             }
         }
         Ok(None)
-    }
-
-    /// A call, once it is its turn.
-    async fn ask(&self, call: impl FnOnce(&Http) -> Call) -> Result<Call> {
-        Ok(call(&self.turns.next().await?).bearer(self.key))
     }
 }
 

@@ -22,7 +22,6 @@ mod reply;
 mod retry;
 mod state;
 mod tls;
-mod turns;
 mod words;
 
 #[cfg(test)]
@@ -68,7 +67,6 @@ pub(crate) use pace::Pace;
 pub use pace::{Quota, Rate};
 pub use reply::Reply;
 pub use retry::RetryPolicy;
-pub use turns::Turns;
 
 /// More than any vendor's headers; hyper reads and writes in pieces of at most this size.
 const HEADERS_AT_MOST: usize = 64 * 1024;
@@ -362,6 +360,24 @@ impl Http {
     /// The same door for requests that keep `quota` together with all others, of this delivery or
     /// another, that name the same `account`. What the vendor answers with 429 or a time to wait
     /// holds all of them.
+    ///
+    /// For requests that are no batches of rows: those have a [pipeline](crate::pipeline). Give as
+    /// `account` the vendor's name and a digest of the credentials, or whatever the quota belongs to.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use sendoff::{Http, Quota, Result};
+    /// # async fn ask(http: &Http) -> Result<()> {
+    /// let minute = Duration::from_secs(60);
+    /// let quota = Quota { requests: 250, within: minute, cool_down: Duration::from_secs(1) };
+    /// let http = http.within("bell 7f3a", quota);
+    /// for bell in ["west", "east"] {
+    ///     let call = http.post(format!("https://bell.example/{bell}/ring"));
+    ///     call.send().await?.success().await?.text().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn within(&self, account: &str, quota: Quota) -> Self {
         let make = || Pace::of_quota(quota, self.second());
         let pace = self.shared_pace(account, make);
