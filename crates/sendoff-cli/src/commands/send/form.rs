@@ -110,10 +110,11 @@ fn link(drawn: &Drawn) -> Option<&str> {
 }
 
 async fn wait_for_login(looker: &Instance, action: &ActionId, drawn: &Drawn) -> Result<(), Stop> {
+    let mut newest = looker.journal().newest();
+    // Before the link is told: whoever follows it may be quick.
+    let before = looker.state("ana", action).map(|state| state.data);
     let link = link(drawn).unwrap_or("(the form gives no link)");
     eprintln!("Log in, then it goes on: {link}");
-    let mut newest = looker.journal().newest();
-    let before = looker.state("ana", action).map(|state| state.data);
     loop {
         newest.borrow_and_update();
         if looker.state("ana", action).map(|state| state.data) != before {
