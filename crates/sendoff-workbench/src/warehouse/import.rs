@@ -2,7 +2,7 @@
 //! columns are decided when all were seen; a Parquet file is put down first, for its end says what
 //! stands in it.
 
-use std::io::{self, Write};
+use std::io;
 
 use csv_core::{ReadRecordResult, Reader};
 use futures_util::StreamExt;
@@ -353,7 +353,7 @@ fn import_parquet(
 ) -> Result<Imported, DataError> {
     let mut file = tempfile::tempfile()?;
     for chunk in chunks {
-        file.write_all(&chunk?)?;
+        io::Write::write_all(&mut file, &chunk?)?;
     }
     let parquet = super::parquet::Parquet::open(file)?;
     let columns = parquet.columns()?;
