@@ -113,6 +113,8 @@ impl Check {
 struct Json {
     scanner: Scanner,
     offset: u64,
+    /// How much of a byte order mark was read; nothing once the document has begun.
+    mark: Option<usize>,
     done: bool,
     /// The document so far, while it may be Looker's words about a failure.
     short: Option<Vec<u8>>,
@@ -120,7 +122,13 @@ struct Json {
 
 impl Json {
     fn new() -> Self {
-        Self { scanner: Scanner::new(), offset: 0, done: false, short: Some(Vec::new()) }
+        Self {
+            scanner: Scanner::new(),
+            offset: 0,
+            mark: Some(0),
+            done: false,
+            short: Some(Vec::new()),
+        }
     }
 
     fn read(&mut self, chunk: &[u8]) -> Result<()> {
@@ -132,12 +140,19 @@ impl Json {
             }
         }
         let mut at = 0;
-        // A byte order mark.
-        while let (Some(byte), Ok(n)) = (chunk.get(at), usize::try_from(self.offset))
-            && MARK.get(n) == Some(byte)
-        {
-            at += 1;
-            self.offset += 1;
+        while let (Some(read), Some(byte)) = (self.mark, chunk.get(at)) {
+            match MARK.get(read) {
+                Some(due) if due == byte => {
+                    self.mark = Some(read + 1);
+                    at += 1;
+                    self.offset += 1;
+                }
+                Some(_) if read > 0 => {
+                    let what = "part of a byte order mark";
+                    return Err(Fault::malformed(self.offset, what).error(0));
+                }
+                _ => self.mark = None,
+            }
         }
         let mut rest = chunk.get(at..).unwrap_or_default();
         if !self.done {
@@ -357,6 +372,21 @@ mod tests {
         let Err(error) = both(layout, downloaded, text).await else { panic!("passed: {text:?}") };
         assert_eq!(error.class(), crate::Class::Looker);
         error.message().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_byte_order_mark_is_whole_and_stands_first() {
+        both(Layout::Json, true, "\u{feff}4").await.unwrap();
+        // Its third byte is the mark's third.
+        both(Layout::Json, true, "\"\u{bf}\"").await.unwrap();
+        for (text, at) in [(&b"\xEF\xBB4"[..], "byte 2"), (b"\xEF4", "byte 1")] {
+            for size in [1, text.len()] {
+                let pieces = text.chunks(size).map(Bytes::copy_from_slice).collect();
+                let fault = read(Layout::Json, true, pieces).await.unwrap_err();
+                assert!(fault.message().contains("part of a byte order mark"), "{fault:?}");
+                assert!(fault.message().contains(at), "{fault:?}");
+            }
+        }
     }
 
     #[tokio::test]
