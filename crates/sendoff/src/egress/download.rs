@@ -13,6 +13,9 @@ use super::peer::Peer;
 use super::reply::{Reading, Reply};
 use crate::{ByteStream, Error, Result, Stop};
 
+/// How much is read at once: with less, Looker is woken as often as the hub reads.
+const READ: usize = 256 * 1024;
+
 impl Egress {
     /// Fetches a `download_url`. It is asked for once: Looker serves each such URL a single time.
     /// `wait` is how long the query may run before the answer begins.
@@ -39,6 +42,7 @@ impl Egress {
         let mut driver = Driver::default();
         let client = &super::builder(driver.here())
             .pool_max_idle_per_host(0)
+            .http1_max_buf_size(READ)
             .build(self.inner.connector.clone());
         let attempt =
             Attempt { egress: &self.inner, client, peer: &peer, stop, until: None, idle: wait };
