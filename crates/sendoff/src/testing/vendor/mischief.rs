@@ -19,7 +19,7 @@ use crate::{ByteStream, Error};
 pub enum At {
     /// The next one.
     Any,
-    /// The next that makes the data visible, see [`Fake::commits`].
+    /// The next that makes the data visible, see [`Fake::commits`](crate::testing::Fake::commits).
     Commit,
     /// The one that brings the data's last byte: so many bytes of bodies have come with it.
     Byte(u64),
