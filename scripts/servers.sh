@@ -19,28 +19,11 @@ servers_install() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       openssh-server openssh-client curl >/dev/null
   fi
-  if [ ! -x "$SERVERS/moto/bin/moto_server" ]; then
-    python3 -m venv "$SERVERS/moto"
-    "$SERVERS/moto/bin/pip" install -q --disable-pip-version-check "moto[server,s3,ec2]==$MOTO_VERSION"
-  fi
-  if [ ! -x "$SERVERS/aiosmtpd/bin/python" ]; then
-    python3 -m venv "$SERVERS/aiosmtpd"
-    "$SERVERS/aiosmtpd/bin/pip" install -q --disable-pip-version-check "aiosmtpd==$AIOSMTPD_VERSION"
-  fi
-  if [ ! -x "$SERVERS/gcs/bin/gcp-storage-emulator" ]; then
-    python3 -m venv "$SERVERS/gcs"
-    "$SERVERS/gcs/bin/pip" install -q --disable-pip-version-check \
-      "gcp-storage-emulator==$GCS_VERSION"
-  fi
-  if [ ! -x "$SERVERS/azurite/node_modules/.bin/azurite-blob" ]; then
-    mkdir -p "$SERVERS/azurite"
-    npm install --silent --no-audit --no-fund --prefix "$SERVERS/azurite" "azurite@$AZURITE_VERSION"
-  fi
-  if [ ! -d "$SERVERS/oidc/node_modules/oidc-provider" ]; then
-    mkdir -p "$SERVERS/oidc"
-    npm install --silent --no-audit --no-fund --prefix "$SERVERS/oidc" \
-      "oidc-provider@$OIDC_VERSION"
-  fi
+  servers_pip moto "moto[server,s3,ec2]==$MOTO_VERSION"
+  servers_pip aiosmtpd "aiosmtpd==$AIOSMTPD_VERSION"
+  servers_pip gcs "gcp-storage-emulator==$GCS_VERSION"
+  servers_npm azurite "azurite@$AZURITE_VERSION"
+  servers_npm oidc "oidc-provider@$OIDC_VERSION"
   servers_install_browser
 }
 
@@ -51,11 +34,35 @@ servers_install_browser() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       chromium fonts-dejavu-core >/dev/null
   fi
-  if [ ! -d "$SERVERS/browser/node_modules/axe-core" ]; then
-    mkdir -p "$SERVERS/browser"
-    npm install --silent --no-audit --no-fund --prefix "$SERVERS/browser" \
-      "playwright-core@$PLAYWRIGHT_VERSION" "axe-core@$AXE_VERSION"
-  fi
+  servers_npm browser "playwright-core@$PLAYWRIGHT_VERSION" "axe-core@$AXE_VERSION"
+}
+
+# Installs Python packages into a folder of their own, unless just these are there already.
+servers_pip() {
+  local dir=$SERVERS/$1
+  shift
+  servers_has "$dir" "$@" && return
+  rm -rf "$dir"
+  python3 -m venv "$dir"
+  "$dir/bin/pip" install -q --disable-pip-version-check "$@"
+  echo "$*" > "$dir/installed"
+}
+
+# The same for npm's.
+servers_npm() {
+  local dir=$SERVERS/$1
+  shift
+  servers_has "$dir" "$@" && return
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  npm install --silent --no-audit --no-fund --prefix "$dir" "$@"
+  echo "$*" > "$dir/installed"
+}
+
+servers_has() {
+  local dir=$1
+  shift
+  [ "$(cat "$dir/installed" 2>/dev/null)" = "$*" ]
 }
 
 servers_start() {
