@@ -32,6 +32,10 @@ demo *arguments:
 bench *arguments:
     cargo run --release -p sendoff-bench -- {{ arguments }}
 
+# Licenses, bans, sources and known holes of what is built in; needs cargo-deny.
+deny:
+    cargo deny check
+
 # Throws random bytes at a parser and compares it with serde_json; needs nightly and cargo-fuzz.
 fuzz target="request_body" seconds="60":
     cargo +nightly fuzz run {{ target }} -- -max_total_time={{ seconds }}

@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Environment, Flags, Problems};
-#[cfg(feature = "page")]
-use crate::workbench;
-use crate::{commands, demo, hub, serve};
+#[cfg(feature = "workbench")]
+use crate::looker;
+use crate::{commands, hub, serve};
 
 /// Wrong configuration: `EX_CONFIG` of sysexits.h.
 const WRONG_CONFIGURATION: u8 = 78;
@@ -65,9 +65,9 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         listen: Vec<String>,
     },
-    Demo(demo::DemoArgs),
-    #[cfg(feature = "page")]
-    Workbench(workbench::WorkbenchArgs),
+    #[cfg(feature = "workbench")]
+    #[command(flatten)]
+    Looker(looker::Command),
     /// Prints a token to enter in Looker, and nothing else.
     Token {
         /// Limits the token to this action; may be repeated.
@@ -90,14 +90,6 @@ enum Command {
         wait: u64,
         /// The hub's URL; unless given, where this configuration listens.
         url: Option<String>,
-    },
-    Check(Box<commands::check::CheckArgs>),
-    Send(Box<commands::send::SendArgs>),
-    Record(commands::record::RecordArgs),
-    /// Explains a check of `sendoff check`, or lists them all.
-    Explain {
-        /// The check's id, such as list/answer/is-json.
-        id: Option<String>,
     },
     /// Prints a completion script: `sendoff completions bash > /etc/bash_completion.d/sendoff`.
     Completions {
@@ -148,52 +140,31 @@ impl std::error::Error for NotConfigured {}
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process();
     let colour = cli.color.wanted(&environment);
-    // These need no configuration, and must work where it is wrong.
+    let flags = cli.flags();
+    let config = || configured(&environment, &flags);
     match cli.command {
-        Command::Check(args) => {
-            return block_on(commands::check::run(*args, &environment, colour));
-        }
-        Command::Send(args) => {
-            return block_on(commands::send::run(*args, &environment, colour));
-        }
-        Command::Record(args) => return block_on(commands::record::run(args, &environment)),
-        Command::Explain { id } => return commands::explain::explain(id.as_deref()),
-        _ => {}
-    }
-    match &cli.command {
+        #[cfg(feature = "workbench")]
+        Command::Looker(command) => command.run(config, &environment, colour),
+        // These need no configuration, and must work where it is wrong.
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "sendoff", &mut script);
-            return print(&script);
+            clap_complete::generate(shell, &mut Cli::command(), "sendoff", &mut script);
+            print(&script)
         }
         Command::Man => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            return print(&page);
+            print(&page)
         }
-        Command::Docs { dir } => return commands::docs::write(dir),
-        Command::Config(args) if args.default => return print(crate::config::DEFAULTS.as_bytes()),
-        _ => {}
-    }
-    let config = Config::load(&hub::catalogue(), &environment, &cli.flags())?;
-    for note in &config.notes {
-        eprintln!("{note}");
-    }
-    match cli.command {
-        Command::Token { actions } => commands::token::print(&config, &actions),
-        Command::Config(args) => commands::config::show(&config, &args),
-        Command::Actions { json } => commands::actions::list(&config, json),
-        Command::Ready { wait, url } => block_on(commands::ready::ask(&config, url, wait)),
-        Command::Demo(args) => {
-            crate::log(&config, colour);
-            block_on(demo::run(args, config, colour))
-        }
-        #[cfg(feature = "page")]
-        Command::Workbench(args) => {
-            crate::log(&config, colour);
-            block_on(workbench::run(args, config, &environment))
-        }
+        Command::Docs { dir } => commands::docs::write(&dir),
+        Command::Config(args) if args.default => print(crate::config::DEFAULTS.as_bytes()),
+
+        Command::Token { actions } => commands::token::print(&config()?, &actions),
+        Command::Config(args) => commands::config::show(&config()?, &args),
+        Command::Actions { json } => commands::actions::list(&config()?, json),
+        Command::Ready { wait, url } => block_on(commands::ready::ask(&config()?, url, wait)),
         Command::Serve { .. } => {
+            let config = config()?;
             if config.secrets.is_empty() {
                 return Err(NotConfigured(NO_SECRET.to_owned()).into());
             }
@@ -201,15 +172,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let hub = crate::hub(&config).map_err(|fault| NotConfigured(fault.to_string()))?;
             block_on(serve::run(&config, hub, &environment))
         }
-        // Done above.
-        Command::Check(_)
-        | Command::Send(_)
-        | Command::Record(_)
-        | Command::Explain { .. }
-        | Command::Completions { .. }
-        | Command::Man
-        | Command::Docs { .. } => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// The configuration in force. What it has to say of itself is said.
+fn configured(environment: &Environment, flags: &Flags) -> anyhow::Result<Config> {
+    let config = Config::load(&hub::catalogue(), environment, flags)?;
+    for note in &config.notes {
+        eprintln!("{note}");
+    }
+    Ok(config)
 }
 
 /// Every request of Looker's carries a token, and a token needs a secret.
@@ -220,7 +192,9 @@ There is no secret, so no token could be valid. Make one and keep it:
 
 Every replica of the hub needs the same one. `sendoff token` then prints the token for Looker.";
 
-fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+pub(crate) fn block_on(
+    work: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(work);
     // After a second signal nothing may be waited for.

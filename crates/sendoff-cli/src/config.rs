@@ -31,8 +31,10 @@ use sources::Layers;
 pub use catalogue::Catalogue;
 pub use problem::{Problem, Problems};
 pub use read::InForce;
+#[cfg(feature = "workbench")]
 pub(crate) use secrets::{secret_text, token_text};
 pub use show::{to_json, to_reference, to_toml};
+#[cfg(feature = "workbench")]
 pub(crate) use sources::closest;
 pub use sources::{Environment, Flags, Source};
 
@@ -80,6 +82,8 @@ pub struct Config {
     pub file_root: Option<PathBuf>,
     /// `debug.enabled`.
     pub debug: bool,
+    /// `lambda.response_stream`.
+    pub lambda_response_stream: bool,
     /// `workbench.listen`.
     pub workbench_listen: SocketAddr,
     /// `workbench.base_url`.
@@ -187,6 +191,7 @@ impl Config {
         let spool = spool_limits(r, environment);
         let file_root = r.path("file.root");
         let debug = r.switch("debug.enabled");
+        let lambda_response_stream = r.switch("lambda.response_stream");
         let workbench_listen = r.word("workbench.listen", loopback);
         let workbench_base_url = r.optional("workbench.base_url", web_url);
         let workbench_folder = r.path("workbench.folder");
@@ -216,6 +221,7 @@ impl Config {
             spool: spool?,
             file_root: file_root?,
             debug: debug?,
+            lambda_response_stream: lambda_response_stream?,
             workbench_listen: workbench_listen?,
             workbench_base_url: workbench_base_url?,
             workbench_folder: workbench_folder?,

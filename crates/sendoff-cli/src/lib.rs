@@ -3,12 +3,11 @@
 mod cli;
 mod commands;
 pub mod config;
-mod demo;
 mod hub;
 mod logging;
+#[cfg(feature = "workbench")]
+mod looker;
 mod serve;
-#[cfg(feature = "page")]
-mod workbench;
 
 pub use cli::{NO_SECRET, main};
 pub use hub::{build as hub, catalogue};

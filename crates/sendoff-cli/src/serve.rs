@@ -196,7 +196,7 @@ pub fn platform_limits(environment: &Environment) -> Option<&'static str> {
         );
     }
     environment.get("K_SERVICE").map(|_| {
-        "On Cloud Run a request over HTTP/1 holds 32 MiB: switch on end-to-end HTTP/2, which this \
+        "On Cloud Run, and on a Knative that has its limits, a request over HTTP/1 holds 32 MiB: switch on end-to-end HTTP/2, which this \
          server speaks, and raise the request timeout to 60 minutes. SIGTERM leaves 10 s: set \
          SENDOFF_LIMITS_GRACE=8s. Files in /tmp count as memory."
     })

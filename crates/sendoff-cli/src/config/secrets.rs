@@ -4,7 +4,9 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::sources::{Environment, read_file};
+#[cfg(feature = "workbench")]
+use super::sources::Environment;
+use super::sources::read_file;
 
 const PRINTED_AT_MOST: u64 = 64 << 10;
 
@@ -35,6 +37,7 @@ pub(super) fn fetch_all(texts: Vec<String>, literal: bool) -> Result<Vec<String>
 ///
 /// # Errors
 /// What is wrong, without a secret.
+#[cfg(feature = "workbench")]
 pub(crate) fn secret_text(text: &str, environment: &Environment) -> Result<String, String> {
     let whole = |text: String| text.trim_end_matches(['\r', '\n']).to_owned();
     if let Some(text) = text.strip_prefix("literal:") {
@@ -63,6 +66,7 @@ pub(super) const TOKEN_VARIABLE: &str = "SENDOFF_TOKEN";
 ///
 /// # Errors
 /// What is wrong, without the token.
+#[cfg(feature = "workbench")]
 pub(crate) fn token_text(
     flag: Option<&str>,
     environment: &Environment,

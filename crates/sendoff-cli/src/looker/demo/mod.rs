@@ -92,7 +92,7 @@ async fn with_page(mut config: Config, token: &str, folder: &Path) -> anyhow::Re
     });
     serving.spawn(accept(listener, service));
     let kept = config.workbench_folder.clone().unwrap_or_else(|| folder.join(stage::KEPT));
-    let opened = crate::workbench::open(&config, Some(kept), &hub, Some(token)).await?;
+    let opened = super::workbench::open(&config, Some(kept), &hub, Some(token)).await?;
     opened.enable(&*stage).await;
     eprintln!(
         "Open {} in a browser: it plays Looker, with a stand-in behind every action.\n\n  \
