@@ -1,9 +1,11 @@
 //! Reading what real payloads hold where a string was promised.
 
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 /// A text that may come as a JSON string, number or boolean: ids do (`"5531"` and `5531` were both
-/// seen for `query_id`, **C**). An object or array keeps its JSON text.
+/// seen for `query_id`, **C**). Whatever is no string keeps its JSON text, to the last digit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Text(pub String);
@@ -29,10 +31,12 @@ impl std::fmt::Display for Text {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        }))
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        if json.get().starts_with('"') {
+            return serde_json::from_str(json.get()).map(Self).map_err(D::Error::custom);
+        }
+        // Not by way of a number: it would come back shorter, rounded or with an exponent.
+        Ok(Self(Box::<str>::from(json).into()))
     }
 }
 
@@ -41,17 +45,33 @@ impl<'de> Deserialize<'de> for Text {
 pub(crate) fn or_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
-    T: for<'a> Deserialize<'a>,
+    T: DeserializeOwned,
 {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(T::deserialize(value).ok())
+    let json = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(json.get()).ok())
 }
 
-/// Like [`or_none`], with the type's default for what is null or of an unexpected type.
+/// The same for members that are objects. An object that cannot be read is an error: without it
+/// the request would mean something else.
+pub(crate) fn object_or_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let json = Box::<RawValue>::deserialize(deserializer)?;
+    if !json.get().starts_with('{') {
+        return Ok(None);
+    }
+    serde_json::from_str(json.get()).map(Some).map_err(D::Error::custom)
+}
+
+/// The type's default for what is null or of an unexpected type.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
-    T: Default + for<'a> Deserialize<'a>,
+    T: Default + DeserializeOwned,
 {
-    or_none(deserializer).map(Option::unwrap_or_default)
+    // Not raw: it stands within an untagged enum, which serde reads into values of its own.
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).unwrap_or_default())
 }

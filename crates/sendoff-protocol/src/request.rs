@@ -4,17 +4,24 @@
 //! not stable between captures (**C**), so nothing here depends on it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::lenient::{Text, or_none};
+use crate::lenient::{Text, object_or_none, or_none};
 
 /// The members of `data` or `form_params`: a flat object of texts. Null members are left out;
-/// numbers and booleans are read as their JSON text.
+/// numbers and booleans are read as their JSON text. An object of more than [`MOST`](Self::MOST)
+/// members is not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members(pub BTreeMap<String, String>);
 
 impl Members {
+    /// How many an object may have. Actions have some dozen fields, and each entry takes a hundred
+    /// bytes besides its text.
+    pub const MOST: usize = 2_000;
+
     /// The member's text, if it was there and not null.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -35,8 +42,35 @@ impl Serialize for Members {
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let members = BTreeMap::<String, Option<Text>>::deserialize(deserializer)?;
-        Ok(members.into_iter().filter_map(|(name, value)| Some((name, value?.0))).collect())
+        deserializer.deserialize_map(OfTexts)
+    }
+}
+
+struct OfTexts;
+
+impl<'de> Visitor<'de> for OfTexts {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members, A::Error> {
+        let mut members = BTreeMap::new();
+        let mut count = 0;
+        while let Some((name, value)) = object.next_entry::<String, Option<Text>>()? {
+            count += 1;
+            if count > Members::MOST {
+                let most = Members::MOST;
+                return Err(A::Error::custom(format!("an object has more than {most} members")));
+            }
+            // The last one counts where a name stands twice.
+            match value {
+                Some(text) => members.insert(name, text.0),
+                None => members.remove(&name),
+            };
+        }
+        Ok(Members(members))
     }
 }
 
@@ -49,16 +83,16 @@ pub struct Request {
     #[serde(rename = "type")]
     pub kind: Option<Text>,
     /// Present for queries and dashboards, sent now or on a schedule; null for cells. **C**
-    #[serde(deserialize_with = "or_none")]
+    #[serde(deserialize_with = "object_or_none")]
     pub scheduled_plan: Option<ScheduledPlan>,
     /// The pushed result; null when there is a `download_url`.
     #[serde(deserialize_with = "or_none")]
     pub attachment: Option<Attachment>,
     /// The action's params, and for cells `value` and `rendered`.
-    #[serde(deserialize_with = "or_none")]
+    #[serde(deserialize_with = "object_or_none")]
     pub data: Option<Members>,
     /// The user's answers to the form.
-    #[serde(deserialize_with = "or_none")]
+    #[serde(deserialize_with = "object_or_none")]
     pub form_params: Option<Members>,
 }
 
@@ -94,7 +128,7 @@ pub struct ScheduledPlan {
     /// The query's id.
     pub query_id: Option<Text>,
     /// The query; never there for dashboards.
-    #[serde(deserialize_with = "or_none")]
+    #[serde(deserialize_with = "object_or_none")]
     pub query: Option<Query>,
     /// Whether the user changed the Look's filters for this schedule.
     #[serde(deserialize_with = "or_none")]
@@ -127,7 +161,7 @@ pub struct Query {
     /// Short link to the query.
     pub share_url: Option<Text>,
     /// How the result is drawn.
-    #[serde(deserialize_with = "or_none")]
+    #[serde(deserialize_with = "object_or_none")]
     pub vis_config: Option<VisConfig>,
 }
 
@@ -152,6 +186,45 @@ mod tests {
             let id = request.scheduled_plan.unwrap().scheduled_plan_id;
             assert_eq!(id.as_ref().map(Text::as_str), want, "{json}");
         }
+    }
+
+    #[test]
+    fn numbers_keep_every_digit_that_they_came_with() {
+        let numbers = ["1.10", "123456789012345678901234", "1e2", "18446744073709551616", "-0.0"];
+        for number in numbers {
+            let members = format!(r#"{{"a":{number},"value": {number} }}"#);
+            let text = format!(
+                r#"{{"type":{number},"data":{members},"form_params":{members},
+                "scheduled_plan":{{"scheduled_plan_id":{number},"query":{{"id":{number}}}}}}}"#
+            );
+            let request: Request = serde_json::from_str(&text).unwrap();
+            let plan = request.scheduled_plan.unwrap();
+            for read in [request.kind, plan.scheduled_plan_id, plan.query.unwrap().id] {
+                assert_eq!(read, Some(number.into()));
+            }
+            for read in [request.data.unwrap(), request.form_params.unwrap()] {
+                assert_eq!((read.get("a"), read.get("value")), (Some(number), Some(number)));
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_of_ever_more_members_is_an_error_and_not_absent() {
+        let of = |count: usize| {
+            let members: Vec<_> = (0..count).map(|n| format!(r#""{n}":null"#)).collect();
+            let text = format!(r#"{{"form_params":{{{}}}}}"#, members.join(","));
+            serde_json::from_str::<Request>(&text).map_err(|error| error.to_string())
+        };
+        assert!(of(Members::MOST).unwrap().form_params.is_some());
+        let error = of(Members::MOST + 1).unwrap_err();
+        assert!(error.contains("more than 2000 members"), "{error}");
+    }
+
+    #[test]
+    fn the_last_of_two_members_of_a_name_counts() {
+        let of = |text| serde_json::from_str::<Members>(text).unwrap();
+        assert_eq!(of(r#"{"a":1,"a":2}"#).get("a"), Some("2"));
+        assert_eq!(of(r#"{"a":1,"a":null}"#).get("a"), None);
     }
 
     #[test]
