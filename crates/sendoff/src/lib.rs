@@ -42,6 +42,7 @@
 
 extern crate self as sendoff;
 
+mod account;
 mod action;
 mod choices;
 mod egress;
@@ -67,6 +68,9 @@ mod stop;
 pub mod testing;
 mod text;
 
+// Types of theirs stand in this crate's own API.
+pub use ipnet;
+pub use jiff;
 pub use sendoff_derive::{Choice, Fields};
 pub use sendoff_protocol as protocol;
 pub use sendoff_protocol::ScheduledPlan;

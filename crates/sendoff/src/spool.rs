@@ -1,6 +1,5 @@
 //! Where data waits when it cannot flow on at once: in memory up to a threshold, then on disk.
 
-mod account;
 mod disk;
 #[cfg(test)]
 mod tests;
@@ -13,10 +12,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::account::{Account, Share};
 use crate::payload::ByteStream;
 use crate::shelf::Shelf;
 use crate::{Error, Result, text};
-use account::{Account, Share};
 use disk::{Disk, Store};
 
 /// How much is handed to the disk at a time: large enough that a change of threads is not felt,
@@ -229,14 +228,11 @@ impl SpoolWriter {
         let Some(file) = self.file.clone() else { return Err(interrupted()) };
         let at = self.written;
         self.written += len;
-        let disk = &self.room.disk;
-        if disk.is_quick() {
-            // A thread on another core would take the data out of this one's cache, and give it
-            // back: that costs several times what the write does.
-            let done = disk.timed(|| write(&*file, at));
-            self.spare = done.map_err(disk::failed)?.or(self.spare.take());
-        } else {
-            self.writing = Some(spawn_blocking(move || write(&*file, at)));
+        // A thread on another core would take the data out of this one's cache, and give it back:
+        // that costs several times what the write does.
+        match self.room.disk.try_here(move || write(&*file, at)) {
+            Ok(done) => self.spare = done.map_err(disk::failed)?.or(self.spare.take()),
+            Err(write) => self.writing = Some(spawn_blocking(write)),
         }
         Ok(())
     }

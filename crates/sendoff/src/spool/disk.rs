@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
@@ -79,11 +79,14 @@ struct Pace {
     began: Instant,
     /// Milliseconds since then.
     slow_until: AtomicU64,
+    /// Held while a write holds a worker of the runtime. One alone may: how long it takes is known
+    /// only when it is done, and a disk that hangs must not hold them all.
+    here: Mutex<()>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { began: Instant::now(), slow_until: AtomicU64::new(0) }
+        Self { began: Instant::now(), slow_until: AtomicU64::new(0), here: Mutex::new(()) }
     }
 }
 
@@ -112,14 +115,23 @@ impl Disk {
         self.pace.slow_until.load(Ordering::Relaxed) <= self.pace.millis(Duration::ZERO)
     }
 
-    /// Writes here and now, and notes whether that was quick.
-    pub(super) fn timed<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Writes here and now and notes whether that was quick, or gives `write` back: to a thread that
+    /// may wait for the disk.
+    pub(super) fn try_here<T, W: FnOnce() -> T>(&self, write: W) -> Result<T, W> {
+        if !self.is_quick() || !others_work() {
+            return Err(write);
+        }
+        let _here = match self.pace.here.try_lock() {
+            Ok(here) => here,
+            Err(TryLockError::Poisoned(poison)) => poison.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(write),
+        };
         let began = Instant::now();
         let done = write();
         if began.elapsed() > SLOW {
             self.pace.slow_until.fetch_max(self.pace.millis(WARY), Ordering::Relaxed);
         }
-        done
+        Ok(done)
     }
 
     /// Makes a file. Blocks.
@@ -135,6 +147,11 @@ impl Disk {
             failed(io::Error::new(kind, format!("{}: {cause}", dir.display())))
         })
     }
+}
+
+/// Whether the runtime has a worker besides this one, which goes on while this one is held up.
+fn others_work() -> bool {
+    tokio::runtime::Handle::current().metrics().num_workers() > 1
 }
 
 /// Refuses a folder in which any user of the machine could replace another's file between its

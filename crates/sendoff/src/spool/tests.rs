@@ -301,7 +301,7 @@ impl Store for Slow {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_first_write_waits_for_a_slow_disk_where_others_work() {
     let disk = Disk::with(Path::new("/nowhere"), |_| Ok(Arc::new(Slow)));
     let room = SpoolRoom::on(disk, SpoolLimits::default());
@@ -313,6 +313,89 @@ async fn only_the_first_write_waits_for_a_slow_disk_where_others_work() {
     assert!(!room.disk.is_quick());
     assert!(writer.writing.is_some(), "the last write is another thread's");
     writer.finish().await.unwrap();
+}
+
+#[test]
+fn where_nobody_else_works_no_write_holds_the_worker() {
+    let disk = Disk::with(Path::new("/nowhere"), |_| Ok(Arc::new(Slow)));
+    let threads = |count| tokio::runtime::Builder::new_multi_thread().worker_threads(count).build();
+    let alone = tokio::runtime::Builder::new_current_thread().build();
+    for (runtime, here) in [(alone, false), (threads(1), false), (threads(2), true)] {
+        let _entered = runtime.as_ref().unwrap().enter();
+        assert_eq!(disk.try_here(|| ()).is_ok(), here);
+    }
+}
+
+/// Ends a test that hangs; nothing is measured by it.
+const HANGS: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// A disk on which every write hangs until the test says otherwise.
+struct Hanging(Arc<Latch>);
+
+#[derive(Default)]
+struct Latch {
+    /// Writes that hang, and whether they may go on.
+    state: Mutex<(usize, bool)>,
+    changed: std::sync::Condvar,
+}
+
+impl Latch {
+    fn hang(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |state| !state.1).unwrap());
+    }
+
+    /// Whether so many writes have come.
+    fn wait_for(&self, writes: usize) -> bool {
+        let state = self.state.lock().unwrap();
+        let (state, _) =
+            self.changed.wait_timeout_while(state, HANGS, |state| state.0 < writes).unwrap();
+        state.0 >= writes
+    }
+
+    fn release(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Store for Hanging {
+    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        self.0.hang();
+        Ok(())
+    }
+
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_leaves_a_worker_to_others() {
+    static LATCH: std::sync::LazyLock<Arc<Latch>> = std::sync::LazyLock::new(Arc::default);
+    const WRITERS: usize = 4;
+    let disk = Disk::with(Path::new("/nowhere"), |_| Ok(Arc::new(Hanging(Arc::clone(&LATCH)))));
+    let room = SpoolRoom::on(disk, SpoolLimits::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let room = room.clone();
+            runtime.spawn(async move { put(&room, &pattern(1 << 20), 300_000).await.unwrap() })
+        })
+        .collect();
+    // Were both workers held, the other writers would not get as far as that.
+    let all = LATCH.wait_for(WRITERS);
+    let (say, said) = std::sync::mpsc::channel();
+    runtime.spawn(async move { say.send(()) });
+    let answered = said.recv_timeout(HANGS);
+    LATCH.release();
+    assert!(all, "writers wait for one another");
+    answered.expect("nobody is served");
+    for writer in writers {
+        assert_eq!(runtime.block_on(writer).unwrap().len(), 1 << 20);
+    }
 }
 
 #[tokio::test]

@@ -1,45 +1,50 @@
-//! Counting what many deliveries hold together against one limit.
+//! Counting what many requests hold together against one limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A limit, and how much of it is in use. Clones are the same account.
 #[derive(Clone, Debug)]
-pub(super) struct Account {
+pub(crate) struct Account {
     used: Arc<AtomicU64>,
     limit: u64,
 }
 
 impl Account {
-    pub(super) fn new(limit: u64) -> Self {
+    pub(crate) fn new(limit: u64) -> Self {
         Self { used: Arc::default(), limit }
     }
 
     /// A share of nothing yet.
-    pub(super) fn share(&self) -> Share {
+    pub(crate) fn share(&self) -> Share {
         Share { account: self.clone(), held: 0 }
     }
 
     #[cfg(test)]
-    pub(super) fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 }
 
 /// What one holder has of an account. Given back when dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     account: Account,
     held: u64,
 }
 
 impl Share {
-    pub(super) fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.held
     }
 
+    /// Another share of the same account, of nothing yet.
+    pub(crate) fn sibling(&self) -> Self {
+        self.account.share()
+    }
+
     /// Takes `more`, or nothing and says `false` if there is not so much left.
-    pub(super) fn grow(&mut self, more: u64) -> bool {
+    pub(crate) fn grow(&mut self, more: u64) -> bool {
         let limit = self.account.limit;
         // The counter guards no other memory, so its order against other writes does not matter.
         let taken = self.account.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
