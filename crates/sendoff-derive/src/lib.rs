@@ -8,7 +8,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Ident, Lit, LitStr, Meta};
-use syn::{Result, parse_macro_input, spanned::Spanned};
+use syn::{Generics, Result, ext::IdentExt, parse_macro_input, spanned::Spanned};
 
 /// Implements `sendoff::Fields`. See there for the attributes.
 #[proc_macro_derive(Fields, attributes(field))]
@@ -28,6 +28,7 @@ fn expand_fields(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new(input.span(), "Fields is for structs with named members"));
     };
+    no_generics(&input.generics, "Fields is for structs without parameters")?;
     let members = data.fields.iter().map(Member::of).collect::<Result<Vec<_>>>()?;
     let name = &input.ident;
     let vis = &input.vis;
@@ -113,7 +114,7 @@ impl<'a> Member<'a> {
 
     fn field(&self) -> TokenStream {
         let (ty, calls) = (self.ty, &self.calls);
-        let name = self.ident.to_string();
+        let name = self.ident.unraw().to_string();
         quote!(::sendoff::Field::of::<#ty>(#name)#calls)
     }
 
@@ -149,13 +150,14 @@ fn expand_choice(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Enum(data) = &input.data else {
         return Err(Error::new(input.span(), "Choice is for enums without data"));
     };
+    no_generics(&input.generics, "Choice is for enums without parameters")?;
     let name = &input.ident;
     let mut all = Vec::new();
     for variant in &data.variants {
         if !variant.fields.is_empty() {
             return Err(Error::new(variant.span(), "Choice is for enums without data"));
         }
-        let mut wire = snake_case(&variant.ident.to_string());
+        let mut wire = snake_case(&variant.ident.unraw().to_string());
         let mut label = None;
         for attr in variant.attrs.iter().filter(|attr| attr.path().is_ident("choice")) {
             attr.parse_nested_meta(|meta| {
@@ -185,6 +187,14 @@ fn expand_choice(input: &DeriveInput) -> Result<TokenStream> {
             }
         }
     })
+}
+
+/// Looker knows one form of a struct.
+fn no_generics(generics: &Generics, what: &str) -> Result<()> {
+    match generics.params.first() {
+        Some(first) => Err(Error::new(first.span(), what)),
+        None => Ok(()),
+    }
 }
 
 /// The doc comment as one line of text.
@@ -223,4 +233,23 @@ fn sentence_case(name: &str) -> String {
     let mut chars = name.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     first + &chars.as_str().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(expanded: Result<TokenStream>) -> String {
+        expanded.expect_err("a refusal").to_string()
+    }
+
+    #[test]
+    fn parameters_are_refused_and_not_dropped() {
+        for text in ["struct A<T> { a: T }", "struct A<'a> { a: &'a str }"] {
+            let input = syn::parse_str(text).unwrap();
+            assert!(refused(expand_fields(&input)).contains("without parameters"), "{text}");
+        }
+        let input = syn::parse_str("enum A<const N: usize> { B }").unwrap();
+        assert!(refused(expand_choice(&input)).contains("without parameters"));
+    }
 }

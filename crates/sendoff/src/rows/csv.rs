@@ -114,10 +114,13 @@ impl Records {
                     return Err(Fault::TooLong("a row is longer than 16 MiB"));
                 }
                 ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull if self.ends.len() > MAX_COLUMNS => {
+                // It is full before the record has ended: there are more.
+                ReadRecordResult::OutputEndsFull if self.ends.len() == MAX_COLUMNS => {
                     return Err(Fault::TooLong("rows have more than 5,000 columns"));
                 }
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => {
+                    self.ends.resize((self.ends.len() * 2).min(MAX_COLUMNS), 0);
+                }
             }
             if used == bytes.len() {
                 return Ok((false, used));

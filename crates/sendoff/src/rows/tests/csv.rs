@@ -1,6 +1,8 @@
 //! CSV and TAB-separated text.
 
-use super::{refusal, same_at_every_split, whole};
+use bytes::Bytes;
+
+use super::{read, refusal, same_at_every_split, whole};
 use crate::rows::{CellValue, Layout};
 
 async fn values(layout: Layout, document: &str) -> (Vec<String>, Vec<Vec<String>>) {
@@ -85,4 +87,23 @@ async fn columns_may_share_a_label() {
     let (rows, read) = whole(Layout::Csv, "Count,Count\n1,2\n").await.unwrap();
     assert_eq!(read[0].at(1).value(), CellValue::Text("2"));
     assert_eq!(rows.columns().by_name("Count").unwrap().index, 0);
+}
+
+#[tokio::test]
+async fn as_many_columns_are_read_as_the_refusal_says() {
+    for (columns, fits) in [(5_000, true), (5_001, false), (8_192, false), (8_193, false)] {
+        let line = vec!["a"; columns].join(",");
+        for document in [format!("{line}\n{line}\n"), format!("{line}\n"), line.clone()] {
+            for size in [document.len(), 64] {
+                let chunks = document.as_bytes().chunks(size).map(Bytes::copy_from_slice);
+                match read(Layout::Csv, chunks.collect()).await {
+                    Ok((rows, _)) => assert!(fits && rows.columns().len() == columns, "{columns}"),
+                    Err(error) => {
+                        assert!(!fits, "{columns}");
+                        assert!(error.message().contains("5,000 columns"), "{error}");
+                    }
+                }
+            }
+        }
+    }
 }
