@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::config::{Config, Environment, Flags, Problems};
 #[cfg(feature = "workbench")]
 use crate::looker;
+use crate::tell::tell;
 use crate::{commands, hub, serve};
 
 /// Wrong configuration: `EX_CONFIG` of sysexits.h.
@@ -118,7 +119,7 @@ pub fn main() -> ExitCode {
         // `sendoff actions | head` is no failure.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            tell!("{error:#}");
             let wrong = error.is::<Problems>() || error.is::<NotConfigured>();
             ExitCode::from(if wrong { WRONG_CONFIGURATION } else { 1 })
         }
@@ -179,7 +180,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn configured(environment: &Environment, flags: &Flags) -> anyhow::Result<Config> {
     let config = Config::load(&hub::catalogue(), environment, flags)?;
     for note in &config.notes {
-        eprintln!("{note}");
+        tell!("{note}");
     }
     Ok(config)
 }

@@ -21,6 +21,8 @@ pub fn init(config: &Config, colour: bool) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would tell of them by eprintln!, which panics, in the panic hook too.
+        .log_internal_errors(false)
         .with_ansi(colour && std::io::stderr().is_terminal());
     let discreet = filter_fn(is_discreet);
     let _ = if config.log_json {

@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Environment};
+use crate::tell::tell;
 use connection::Server;
 
 /// What connections get to send the last answers after the hub has drained.
@@ -166,23 +167,23 @@ fn is_of_the_connection(fault: &io::Error) -> bool {
 fn greet(config: &Config, hub: &Hub, addresses: &[SocketAddr], environment: &Environment) {
     let count = hub.actions().count();
     for address in addresses {
-        eprintln!("Sendoff serves {count} actions on http://{address}/");
+        tell!("Sendoff serves {count} actions on http://{address}/");
     }
     let local = addresses.iter().all(|address| address.ip().is_loopback());
     match (&config.base_url, local) {
-        (Some(url), _) => eprintln!("In Looker (Admin > Actions > Add Action Hub): {url}/"),
-        (None, true) => eprintln!(
+        (Some(url), _) => tell!("In Looker (Admin > Actions > Add Action Hub): {url}/"),
+        (None, true) => tell!(
             "It is reached from this machine only. To be reached from outside: \
              SENDOFF_LISTEN=0.0.0.0:8080, and SENDOFF_BASE_URL with the URL that Looker uses."
         ),
-        (None, false) => eprintln!(
+        (None, false) => tell!(
             "In Looker (Admin > Actions > Add Action Hub): the https URL at which this hub is \
              reached. Behind a proxy that changes Host, set SENDOFF_BASE_URL to it."
         ),
     }
-    eprintln!("`sendoff token` makes the token to enter there (Configure Authorization).");
+    tell!("`sendoff token` makes the token to enter there (Configure Authorization).");
     if let Some(limits) = platform_limits(environment) {
-        eprintln!("{limits}");
+        tell!("{limits}");
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cli;
 use crate::config::Config;
 use crate::hub;
+use crate::tell::tell;
 
 #[derive(Serialize)]
 struct Line {
@@ -62,7 +63,7 @@ pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let actions = hub::actions(config);
     // Not among what is printed: scripts read that.
     for sentence in hub::without_client(config) {
-        eprintln!("{sentence}");
+        tell!("{sentence}");
     }
     let lines: Vec<_> = actions.iter().map(|action| Line::of(action.as_ref())).collect();
     if json {

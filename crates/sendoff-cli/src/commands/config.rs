@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli;
 use crate::config::{self, Config};
+use crate::tell::tell;
 
 #[derive(Args, Debug)]
 pub(crate) struct ConfigArgs {
@@ -35,7 +36,7 @@ pub(crate) fn show(config: &Config, args: &ConfigArgs) -> anyhow::Result<ExitCod
         if let Err(fault) = crate::hub(config) {
             return Err(cli::NotConfigured(fault.to_string()).into());
         }
-        eprintln!("The configuration is sound.");
+        tell!("The configuration is sound.");
         return Ok(ExitCode::SUCCESS);
     }
     let text = if args.json {

@@ -9,6 +9,7 @@ use sendoff::{Egress, EgressConfig, Http, Scope};
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::tell::tell;
 
 /// One question's time.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,13 +29,13 @@ pub(crate) async fn ask(
     loop {
         let why = match question(&http, &url).await {
             Ok(()) => {
-                eprintln!("{url} is ready.");
+                tell!("{url} is ready.");
                 return Ok(ExitCode::SUCCESS);
             }
             Err(why) => why,
         };
         if Instant::now() + PAUSE > end {
-            eprintln!("{url} is not ready: {why}");
+            tell!("{url} is not ready: {why}");
             return Ok(ExitCode::FAILURE);
         }
         tokio::time::sleep(PAUSE).await;

@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::cli;
 use crate::config::{Environment, token_text};
+use crate::tell::tell;
 
 /// The command or a file that it names is wrong.
 const WRONG_USAGE: u8 = 2;
@@ -168,7 +169,7 @@ pub(crate) async fn run(
         cli::print(check::report::print(&report, paint).as_bytes())?;
     }
     for why in entries.iter().chain(&outdated) {
-        eprintln!("{why}");
+        tell!("{why}");
     }
     let code = match report.exit_code() {
         0 if !entries.is_empty() => WRONG_USAGE,
@@ -189,7 +190,7 @@ async fn evidence(path: &Path) -> std::io::Result<check::Evidence> {
 }
 
 fn wrong_usage(why: &str) -> ExitCode {
-    eprintln!("{why}");
+    tell!("{why}");
     ExitCode::from(WRONG_USAGE)
 }
 

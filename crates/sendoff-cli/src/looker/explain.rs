@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use sendoff_workbench::check;
 
 use crate::cli;
+use crate::tell::tell;
 
 /// Prints the page of one check, or the ids of all.
 pub(crate) fn explain(id: Option<&str>) -> anyhow::Result<ExitCode> {
@@ -22,6 +23,6 @@ pub(crate) fn explain(id: Option<&str>) -> anyhow::Result<ExitCode> {
     let near = check::all()
         .max_by(|a, b| strsim::jaro_winkler(a.id, id).total_cmp(&strsim::jaro_winkler(b.id, id)));
     let near = near.map_or("", |check| check.id);
-    eprintln!("No check has the id `{id}`. Did you mean `{near}`? `sendoff explain` lists all.");
+    tell!("No check has the id `{id}`. Did you mean `{near}`? `sendoff explain` lists all.");
     Ok(ExitCode::from(2))
 }

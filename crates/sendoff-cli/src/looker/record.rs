@@ -11,6 +11,7 @@ use sendoff_workbench::{Heard, looker_does, size};
 use tokio::net::TcpListener;
 
 use crate::config::{Environment, secret_text};
+use crate::tell::tell;
 
 const MORE: &str = "\
 Enter the recorder's URL in Looker in place of the hub's; the hub's token stays the same. Looker
@@ -92,9 +93,9 @@ pub(crate) async fn run(args: RecordArgs, environment: &Environment) -> anyhow::
         }
     };
     let address = listener.local_addr()?;
-    eprintln!("Recording into {} what passes {scheme}://{address}/", args.out.display());
+    tell!("Recording into {} what passes {scheme}://{address}/", args.out.display());
     if !address.ip().is_loopback() {
-        eprintln!("Everybody who reaches {address} reaches the hub through it.");
+        tell!("Everybody who reaches {address} reaches the hub through it.");
     }
     let mut told = recorder.exchanges();
     let serving = recorder.serve(listener);
@@ -104,7 +105,7 @@ pub(crate) async fn run(args: RecordArgs, environment: &Environment) -> anyhow::
         tokio::select! {
             () = &mut serving => break,
             recorded = told.recv() => match recorded {
-                Ok(recorded) => eprintln!("{}", line(&recorded)),
+                Ok(recorded) => tell!("{}", line(&recorded)),
                 // Too many at once to be told one by one; they are written all the same.
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
@@ -141,6 +142,6 @@ fn line(recorded: &Recorded) -> String {
 }
 
 fn wrong_usage(why: &str) -> ExitCode {
-    eprintln!("{why}");
+    tell!("{why}");
     ExitCode::from(2)
 }

@@ -21,6 +21,7 @@ pub(crate) use args::SendArgs;
 use report::Report;
 
 use crate::config::Environment;
+use crate::tell::tell;
 
 /// How a send ended. The table of the help is made of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +77,7 @@ pub(crate) async fn run(
                 let json = serde_json::json!({"exit_code": stop.code as u8, "error": stop.why});
                 crate::cli::print(format!("{json:#}\n").as_bytes())?;
             }
-            eprintln!("{}", stop.why);
+            tell!("{}", stop.why);
             stop.code
         }
     };

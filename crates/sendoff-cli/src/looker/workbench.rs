@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Environment, token_text};
+use crate::tell::tell;
 
 /// Opens a page in the browser that plays Looker for a hub.
 #[derive(Args, Debug)]
@@ -50,7 +51,7 @@ pub(crate) async fn run(
             }
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
             let url = format!("http://{}/", listener.local_addr()?);
-            eprintln!("The hub that breaks {id}: {url}, token {}", bad::TOKEN);
+            tell!("The hub that breaks {id}: {url}, token {}", bad::TOKEN);
             serving.spawn(async move {
                 // The id was looked up above.
                 let _ = bad::serve(&id, listener).await;
@@ -62,13 +63,13 @@ pub(crate) async fn run(
     };
     let kept = config.workbench_folder.clone();
     let opened = open(&config, kept, &url, token.as_deref()).await?;
-    eprintln!("Open {} in a browser: it plays Looker for the hub {url}", opened.url());
+    tell!("Open {} in a browser: it plays Looker for the hub {url}", opened.url());
     opened.serve(None, None).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn wrong_usage(why: &str) -> ExitCode {
-    eprintln!("{why}");
+    tell!("{why}");
     ExitCode::from(2)
 }
 

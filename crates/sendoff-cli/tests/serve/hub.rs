@@ -1,7 +1,7 @@
 //! A hub as a child process.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -31,8 +31,23 @@ fn clean(command: &mut Command) {
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(env!("CARGO_TARGET_TMPDIR"));
 }
 
+fn spawn(mut command: Command, environment: &[(&str, &str)], stderr: Stdio) -> Child {
+    command
+        .envs([("SENDOFF_LISTEN", "127.0.0.1:0"), ("SENDOFF_SECRETS", SECRET)])
+        .env("SENDOFF_DEBUG_ENABLED", "true")
+        .envs(environment.iter().copied())
+        .stderr(stderr)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn token() -> String {
+    sendoff::Token::issue(&sendoff::Secret::from(SECRET), None).unwrap()
+}
+
 /// Looks again and again, until it is so.
-pub(crate) fn until(what_hangs: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what_hangs: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + HANGS;
     while !is_so() {
         assert!(Instant::now() < end, "{what_hangs}");
@@ -56,15 +71,23 @@ impl Hub {
         Self::run(command, &[("SENDOFF_LIMITS_KEEP_ALIVE", "20 ms")])
     }
 
-    fn run(mut command: Command, environment: &[(&str, &str)]) -> Self {
-        let mut child = command
-            .envs([("SENDOFF_LISTEN", "127.0.0.1:0"), ("SENDOFF_SECRETS", SECRET)])
-            .env("SENDOFF_DEBUG_ENABLED", "true")
-            .envs(environment.iter().copied())
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+    /// Its stderr is read by nobody here, so it is told where to listen.
+    pub(crate) fn start_unheard(stderr: impl Into<Stdio>) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = sendoff();
+        command.arg("serve");
+        let child = spawn(command, &[("SENDOFF_LISTEN", &free.to_string())], stderr.into());
+        let (_, lines) = mpsc::channel();
+        let mut hub = Self { child, lines, seen: Vec::new(), address: free, token: token() };
+        until("the hub does not listen", || {
+            assert!(hub.is_running(), "the hub has ended");
+            TcpStream::connect(free).is_ok()
+        });
+        hub
+    }
+
+    fn run(command: Command, environment: &[(&str, &str)]) -> Self {
+        let mut child = spawn(command, environment, Stdio::piped());
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -74,10 +97,8 @@ impl Hub {
                 }
             }
         });
-        let secret = sendoff::Secret::from(SECRET);
-        let token = sendoff::Token::issue(&secret, None).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut hub = Self { child, lines, seen: Vec::new(), address, token };
+        let mut hub = Self { child, lines, seen: Vec::new(), address, token: token() };
         let line = hub.wait_for("actions on http://");
         let (_, address) = line.split_once("http://").unwrap();
         hub.address = address.trim_end_matches('/').parse().unwrap();
@@ -158,8 +179,17 @@ impl Hub {
 
     /// The most memory that the process has ever had resident, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that the process has resident, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 

@@ -11,6 +11,7 @@ mod p12_drain;
 mod p13_kill;
 mod p15_starvation;
 mod p17_hostile_clients;
+mod p18_log;
 mod p18_mutations;
 mod p25_descriptors;
 mod p26_clock;

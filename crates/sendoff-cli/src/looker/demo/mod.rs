@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::tell::tell;
 
 /// Starts a hub with stand-ins for all vendors, and a page in the browser that plays Looker.
 #[derive(clap::Args, Debug)]
@@ -94,7 +95,7 @@ async fn with_page(mut config: Config, token: &str, folder: &Path) -> anyhow::Re
     let kept = config.workbench_folder.clone().unwrap_or_else(|| folder.join(stage::KEPT));
     let opened = super::workbench::open(&config, Some(kept), &hub, Some(token)).await?;
     opened.enable(&*stage).await;
-    eprintln!(
+    tell!(
         "Open {} in a browser: it plays Looker, with a stand-in behind every action.\n\n  \
          the hub          {hub}\n  its token        {token}\n  delivered files  {}\n\n\
          Nothing leaves this machine. Ctrl-C ends it all.",

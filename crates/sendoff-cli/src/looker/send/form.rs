@@ -7,6 +7,7 @@ use sendoff_workbench::instance::{ActionId, Drawn, FormOf, Instance};
 
 use super::args::SendArgs;
 use super::{Code, Stop};
+use crate::tell::tell;
 
 /// An interactive form shows a field at a time at worst; no real one has so many steps.
 const ROUNDS: usize = 8;
@@ -114,7 +115,7 @@ async fn wait_for_login(looker: &Instance, action: &ActionId, drawn: &Drawn) -> 
     // Before the link is told: whoever follows it may be quick.
     let before = looker.state("ana", action).map(|state| state.data);
     let link = link(drawn).unwrap_or("(the form gives no link)");
-    eprintln!("Log in, then it goes on: {link}");
+    tell!("Log in, then it goes on: {link}");
     loop {
         newest.borrow_and_update();
         if looker.state("ana", action).map(|state| state.data) != before {
