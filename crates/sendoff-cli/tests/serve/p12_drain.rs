@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use crate::hub::Hub;
+use crate::sink::{Pause, Sink, Told};
 use crate::wire::Wire;
 
 fn begin(hub: &Hub, request: &str) -> Wire {
@@ -96,4 +97,27 @@ fn p12_a_hub_without_deliveries_ends_without_waiting() {
     hub.terminate();
     hub.wait_for("draining");
     assert_eq!(hub.ended().0.code(), Some(0));
+}
+
+#[test]
+fn p12_a_form_whose_vendor_is_slow_has_its_grace_and_is_answered() {
+    let sink = Sink::start(1, Pause::At(0));
+    let mut hub = Hub::start(&[
+        ("SENDOFF_ALLOW_ADDRESSES", "127.0.0.0/8"),
+        // Longer than the last answers get when nothing is waited for.
+        ("SENDOFF_LIMITS_GRACE", "5 s"),
+    ]);
+    let address = sink.url();
+    let body = format!(
+        r#"{{"type":"query","data":{{"address":"{address}","username":"u","password":"p"}}}}"#
+    );
+    let mut form = Wire::open(hub.address);
+    form.send(hub.post("/actions/jira_create_issue/form", &body));
+    assert_eq!([sink.next(), sink.next()], [Told::Begun, Told::Paused]);
+    hub.terminate();
+    hub.wait_for("draining");
+    let answer = form.receive().unwrap();
+    assert!(answer.body.contains("restarting"), "{}", answer.body);
+    assert_eq!(hub.ended().0.code(), Some(0));
+    sink.finish();
 }

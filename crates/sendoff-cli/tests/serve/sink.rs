@@ -160,7 +160,7 @@ fn serve(
 
 /// The length of the body; `None` if it is chunked.
 fn head(reader: &mut impl BufRead) -> io::Result<Option<u64>> {
-    let mut length = None;
+    let mut length = Some(0);
     loop {
         let line = line(reader)?.to_ascii_lowercase();
         if line.is_empty() {
@@ -168,6 +168,8 @@ fn head(reader: &mut impl BufRead) -> io::Result<Option<u64>> {
         }
         if let Some(value) = line.strip_prefix("content-length: ") {
             length = value.parse().ok();
+        } else if line.starts_with("transfer-encoding: ") {
+            length = None;
         }
     }
 }

@@ -169,6 +169,17 @@ impl Wire {
         }
     }
 
+    /// Whether an answer has begun by now.
+    pub(crate) fn is_answered(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 4096];
+        if let Ok(read) = self.stream.read(&mut bytes) {
+            self.buffer.extend_from_slice(&bytes[..read]);
+        }
+        self.stream.set_nonblocking(false).unwrap();
+        !self.buffer.is_empty()
+    }
+
     /// Reads until the answer of a working delivery has begun.
     pub(crate) fn wait_for_newline(&mut self) {
         // The head, the size of the first chunk, and the newline that it holds.

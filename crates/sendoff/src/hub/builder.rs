@@ -7,11 +7,13 @@ use std::time::SystemTime;
 use crate::action::{Action, AnyAction};
 use crate::egress::{Egress, EgressConfig};
 use crate::fields::{Secret, Values};
+use crate::intake::Memory;
 use crate::login::{Desk, KeyRing, LegacyKey, LookerHosts, StateKey};
 use crate::spool::{SpoolLimits, SpoolRoom};
 use crate::{Error, Result};
 
 use super::admission::Admission;
+use super::asks::Asks;
 use super::auth::Gate;
 use super::drain::Drain;
 use super::{Hub, Inner, Limits};
@@ -157,10 +159,14 @@ impl Builder {
         self
     }
 
-    /// The hub.
+    /// The hub. Reads certificates and looks at the spool's folder, which blocks: call it before you
+    /// serve, or from [`tokio::task::spawn_blocking`].
+    ///
+    /// Without [`secrets`](Self::secrets) and [`webhook_tokens`](Self::webhook_tokens) nobody gets in,
+    /// which the log says once.
     ///
     /// # Errors
-    /// When two actions share a name, settings or a login client name an action that is not there,
+    /// When two actions, or two settings or form fields of one, share a name, settings or a login client name an action that is not there,
     /// two state keys share a name, or the egress or the spool cannot be set up as asked.
     pub fn build(mut self) -> Result<Hub> {
         let mut names = HashSet::new();
@@ -169,6 +175,12 @@ impl Builder {
             if !names.insert(name) {
                 return Err(Error::hub(format!("Two actions are called \"{name}\".")));
             }
+            check_fields(action.as_ref())?;
+        }
+        if self.gate.is_empty() {
+            tracing::warn!(
+                "the hub has neither secrets nor webhook tokens: every request will be refused"
+            );
         }
         if let Some((name, _)) = self.settings.iter().find(|(name, _)| !names.contains(&**name)) {
             return Err(Error::hub(format!(
@@ -180,12 +192,14 @@ impl Builder {
                 "There is a login client for \"{name}\", but no such action in this hub."
             )));
         }
+        let drain = Drain::default();
         let desk = Desk::new(
             keys(self.state_keys, self.cipher_master.as_ref(), &self.gate)?,
             self.cipher_master.as_ref().map(LegacyKey::new).transpose()?,
             self.clients,
             self.looker_hosts,
-        );
+        )
+        .tracked(drain.tasks().clone());
         self.actions.retain(|action| {
             let spec = action.spec();
             let offered = desk.can_offer(&spec);
@@ -207,9 +221,12 @@ impl Builder {
                 commit: self.commit.unwrap_or_default(),
                 started: SystemTime::now(),
                 gate: self.gate,
+                refusals: Default::default(),
                 limits,
                 admission: Admission::new(limits.running, limits.per_lane, limits.waiting),
-                drain: Drain::default(),
+                memory: Memory::default(),
+                asks: Asks::default(),
+                drain,
                 egress: Egress::new(egress)?,
                 room: SpoolRoom::new(self.spool)?,
                 recent: Default::default(),
@@ -221,6 +238,20 @@ impl Builder {
     }
 }
 
+/// Each name once, those of flattened structs among them: Looker keeps one value for each.
+fn check_fields(action: &dyn AnyAction) -> Result<()> {
+    let params = action.params().into_iter().map(|param| param.name);
+    let fields = action.form_fields().into_iter().map(|field| field.name);
+    for (names, what) in [(params.collect::<Vec<_>>(), "settings"), (fields.collect(), "fields")] {
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+            let action = action.spec().name;
+            return Err(Error::hub(format!("Two {what} of \"{action}\" are called \"{twice}\".")));
+        }
+    }
+    Ok(())
+}
+
 /// The keys that logins are sealed with: the operator's, then what can be made from his secrets.
 fn keys(mut keys: Vec<StateKey>, master: Option<&Secret>, gate: &Gate) -> Result<KeyRing> {
     if let Some(master) = master {
@@ -228,4 +259,59 @@ fn keys(mut keys: Vec<StateKey>, master: Option<&Secret>, gate: &Gate) -> Result
     }
     keys.extend(gate.secrets.iter().map(|secret| StateKey::derived(secret.expose().as_bytes())));
     KeyRing::new(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[derive(Fields)]
+    #[allow(dead_code, reason = "of interest is how they are listed")]
+    struct Kind {
+        /// Its wire name is a word of Rust's.
+        r#type: String,
+    }
+
+    #[derive(Fields)]
+    #[allow(dead_code, reason = "as above")]
+    struct Once {
+        #[field(flatten)]
+        kind: Kind,
+        name: String,
+    }
+
+    #[derive(Fields)]
+    #[allow(dead_code, reason = "as above")]
+    struct Twice {
+        #[field(flatten)]
+        kind: Kind,
+        #[field(name = "type")]
+        other: String,
+    }
+
+    struct Of<F>(std::marker::PhantomData<F>);
+
+    impl<F: Fields + Sync> Action for Of<F> {
+        type Settings = ();
+        type Form = F;
+
+        const SPEC: Spec = Spec::new("of", "Of").description("Has a form.");
+
+        async fn execute(&self, _: &Context<()>, _: F, _: Payload) -> Result<Receipt> {
+            Ok(Receipt::new("nowhere"))
+        }
+    }
+
+    #[test]
+    fn a_name_on_the_wire_is_a_word_and_stands_for_one_field() {
+        let hub = Hub::builder().action(Of::<Once>(Default::default())).build().unwrap();
+        let names: Vec<_> = hub.actions().next().unwrap().form_fields();
+        let names: Vec<_> = names.into_iter().map(|field| (field.name, field.label)).collect();
+        let named = |name: &str, label: &str| (name.to_owned(), Some(label.to_owned()));
+        assert_eq!(names, [named("type", "Type"), named("name", "Name")]);
+
+        let built = Hub::builder().action(Of::<Twice>(Default::default())).build();
+        let error = built.map(|_| ()).unwrap_err();
+        assert_eq!(error.message(), "Two fields of \"of\" are called \"type\".");
+    }
 }

@@ -15,7 +15,7 @@ use super::{Inner, listing, outcome};
 use crate::action::{self, AnyAction, CallBox, Checked, Prepared};
 use crate::egress::Scope;
 use crate::fields::Values;
-use crate::intake::{Data, Head, Intake, Refusal, Rest};
+use crate::intake::{Data, Head, Intake, Refusal, Rest, Small};
 use crate::login::Login;
 use crate::payload::{About, Payload, Source, Way};
 use crate::redact::Redactor;
@@ -178,6 +178,7 @@ impl Delivery {
         attached: Option<Source>,
         secrets: &mut Option<Secrets>,
     ) -> Result<Receipt, NotRun> {
+        let Head { kept: _kept, members: head } = head;
         let action = self.hub.actions[self.action].as_ref();
         let kind = action_type(action, &head)?;
         let way = if attached.is_some() { Way::Pushed } else { Way::Downloaded };
@@ -244,7 +245,7 @@ impl Delivery {
         &self,
         action: &dyn AnyAction,
         kind: ActionType,
-        head: Head,
+        head: Small,
     ) -> (action::Call, Secrets) {
         let mut form = head.form;
         form.0.extend(self.answers.0.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -371,7 +372,7 @@ fn one_time(data: &Values) -> impl Iterator<Item = &str> {
 }
 
 /// What is sent, if the action takes it.
-fn action_type(action: &dyn AnyAction, head: &Head) -> Result<ActionType> {
+fn action_type(action: &dyn AnyAction, head: &Small) -> Result<ActionType> {
     let spec = action.spec();
     let given = head.kind.as_ref().map(wire::Text::as_str);
     let kind = spec.accepts.iter().find(|kind| Some(kind.as_str()) == given);
@@ -393,7 +394,7 @@ fn action_type(action: &dyn AnyAction, head: &Head) -> Result<ActionType> {
 }
 
 /// What the request says of its data.
-fn about(action: &dyn AnyAction, head: &Head, way: Way) -> About {
+fn about(action: &dyn AnyAction, head: &Small, way: Way) -> About {
     let bare = |text: &str| text.trim().trim_end_matches(";base64").trim().to_owned();
     let pushed = head.mimetype.is_some() || head.extension.is_some();
     let named = head.form.get("format").and_then(|name| name.parse().ok());

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{Reason, Stop};
 
 /// How long a stopped delivery may take to abort what it began, before its task is dropped.
 pub(super) const ABORT_WITHIN: Duration = Duration::from_secs(5);
 
-/// The deliveries under way.
+/// The work under way: deliveries, smaller calls, and renewals of logins.
 #[derive(Default)]
 pub(super) struct Drain {
     draining: AtomicBool,
@@ -24,7 +25,7 @@ pub(super) struct Drain {
 #[derive(Default)]
 struct Running {
     next: AtomicU64,
-    /// Locked also while draining begins, so that no delivery slips in behind it.
+    /// Locked also while draining begins, so that nothing slips in behind it.
     stops: Mutex<HashMap<u64, Stop>>,
 }
 
@@ -34,10 +35,11 @@ impl Running {
     }
 }
 
-/// Takes a delivery off the list when its task ends, also by a panic.
-struct Listed {
+/// Work that the hub waits for until this is dropped, also by a panic.
+pub(super) struct Listed {
     running: Arc<Running>,
     id: u64,
+    _token: TaskTrackerToken,
 }
 
 impl Drop for Listed {
@@ -51,29 +53,36 @@ impl Drain {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// For tasks that belong to no call and end by themselves, and that are waited for.
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Has the hub wait for work, and stop it when its grace is over. `None` when draining has
+    /// begun: nobody would wait for it.
+    pub(super) fn list(&self, stop: Stop) -> Option<Listed> {
+        let mut stops = self.running.stops();
+        if self.is_draining() {
+            return None;
+        }
+        let id = self.running.next.fetch_add(1, Ordering::Relaxed);
+        stops.insert(id, stop);
+        Some(Listed { running: Arc::clone(&self.running), id, _token: self.tasks.token() })
+    }
+
     /// Runs a delivery as a task of its own, so that it can outlive a caller who hung up for as
     /// long as it takes to abort an upload, and so that a panic in it ends nothing else. `None` when
-    /// draining has begun: nobody would wait for it.
-    #[allow(clippy::disallowed_methods, reason = "the one place where tasks are tracked")]
+    /// draining has begun.
     pub(super) fn spawn<T: Send + 'static>(
         &self,
         stop: Stop,
         delivery: impl Future<Output = T> + Send + 'static,
     ) -> Option<tokio::task::JoinHandle<T>> {
-        let id = self.running.next.fetch_add(1, Ordering::Relaxed);
-        let listed = Listed { running: Arc::clone(&self.running), id };
-        let work = async move {
+        let listed = self.list(stop)?;
+        Some(self.tasks.spawn(async move {
             let _listed = listed;
             delivery.await
-        };
-        let mut stops = self.running.stops();
-        if self.is_draining() {
-            // What is refused takes itself off the list, which needs the lock.
-            drop(stops);
-            return None;
-        }
-        stops.insert(id, stop);
-        Some(self.tasks.spawn(work))
+        }))
     }
 
     pub(super) async fn drain(&self, grace: Duration) {

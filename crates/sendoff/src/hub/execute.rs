@@ -78,11 +78,12 @@ where
         Ok(body) => body,
         Err(refusal) => return unreadable(&refusal, id.as_deref()),
     };
+    let kept = hub.memory.of_request();
     let stop = Stop::new();
     let hang_up = HangUp(Some(stop.clone()));
     let keep_alive = hub.limits.keep_alive;
     let delivery = Delivery::new(Arc::clone(&hub), action, caller, answers, stop.clone(), ticket);
-    let Some(task) = hub.drain.spawn(stop, delivery.run(Intake::new(body))) else {
+    let Some(task) = hub.drain.spawn(stop, delivery.run(Intake::new(body, kept))) else {
         hang_up.answered();
         return busy(id.as_deref(), &Reason::Draining.error());
     };

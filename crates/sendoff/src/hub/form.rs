@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
@@ -16,13 +17,13 @@ use super::answer::{Answer, json};
 use super::delivery::{CallParts, Caller, call};
 use super::{Inner, execute, listing, outcome};
 use crate::action::{CallBox, Checked, ConnectionsResult, DrawResult, Drawn};
-use crate::intake::{BodyLimits, Refusal, RequestBody, read_small};
+use crate::intake::{BodyLimits, Kept, Refusal, RequestBody, read_small};
 use crate::login::link::{self, Asked};
 use crate::login::{Connection, Delegate, LoginBy};
 use crate::redact::Redactor;
 use crate::{Class, Error, Reason, Stop};
 
-/// A form request carries settings and answers, never data.
+/// Such a request carries settings and answers, never data.
 const LARGEST: u64 = 1 << 20;
 /// A user is looking at the page that waits for it.
 const WITHIN: Duration = Duration::from_secs(25);
@@ -39,47 +40,63 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let request = match request(&hub, parts, body).await {
-        Ok(request) => request,
-        Err(refused) => return *refused,
+    let mut ask = match hub.ask() {
+        Ok(ask) => ask,
+        Err(error) => return not_now(&error),
     };
+    let request = match small(&hub, parts, body, &mut ask.kept).await {
+        Ok(request) => request,
+        Err(refusal @ Refusal::Crowded) => return not_now(&refusal.error()),
+        Err(refusal) => {
+            let id = Caller::of(&parts.headers).webhook_id;
+            return execute::unreadable(&refusal, id.as_deref());
+        }
+    };
+    if let Err(refusal) = count(&request, &mut ask.kept) {
+        return not_now(&refusal.error());
+    }
     let base = listing::base_url(&hub, parts);
-    let form = drawn(&hub, action, &Caller::of(&parts.headers), &base, request).await;
+    let form = drawn(&hub, action, &Caller::of(&parts.headers), &base, request, &ask.stop).await;
     json(StatusCode::OK, &form)
 }
 
-/// Reads a request without data.
-pub(super) async fn request<B>(
+/// Counts what a request was read into.
+fn count(request: &Request, kept: &mut Kept) -> Result<(), Refusal> {
+    let members = [&request.data, &request.form_params].into_iter().flatten();
+    kept.entries(members.map(|members| members.0.len()).sum())
+}
+
+/// The hub has no room for a form, which is told where the form would be.
+fn not_now(error: &Error) -> Response<Answer> {
+    tracing::warn!(reason = error.message(), "form refused");
+    let mut response = json(StatusCode::OK, &wire::Form::Error { error: error.message().into() });
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Reads a request that carries no data. The protocol's own document says of forms that the body is
+/// empty; every Looker seen sends one.
+pub(super) async fn small<T, B>(
     hub: &Inner,
     parts: &Parts,
     body: B,
-) -> Result<Request, Box<Response<Answer>>>
+    kept: &mut Kept,
+) -> Result<T, Refusal>
 where
+    T: DeserializeOwned + Default,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let limits = BodyLimits { bytes: LARGEST, idle: hub.limits.idle };
-    let body = match RequestBody::new(&parts.headers, body, limits) {
-        Ok(body) => read_small(body).await,
-        Err(refusal) => Err(refusal),
-    };
-    let id = Caller::of(&parts.headers).webhook_id;
-    let refused = |refusal| Box::new(execute::unreadable(&refusal, id.as_deref()));
-    let body = body.map_err(refused)?;
-    // The protocol's own document says that the body is empty; every Looker seen sends one.
+    let body = read_small(RequestBody::new(&parts.headers, body, limits)?, kept).await?;
     if body.is_empty() {
-        return Ok(Request::default());
+        return Ok(T::default());
     }
-    read(&body).map_err(refused)
-}
-
-/// A request that was read whole.
-pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
     // A sequence would be read as the members of the struct in order.
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(Refusal::of_small(body, None));
+        return Err(Refusal::of_small(&body, None));
     }
-    serde_json::from_slice(body).map_err(|fault| Refusal::of_small(body, Some(fault)))
+    serde_json::from_slice(&body).map_err(|fault| Refusal::of_small(&body, Some(fault)))
 }
 
 async fn drawn(
@@ -88,6 +105,7 @@ async fn drawn(
     caller: &Caller,
     base: &str,
     request: Request,
+    stop: &Stop,
 ) -> wire::Form {
     let action = hub.actions[action].as_ref();
     let spec = action.spec();
@@ -101,7 +119,6 @@ async fn drawn(
         data: data.clone(),
         form: request.form_params.unwrap_or_default(),
     };
-    let stop = Stop::new();
     let deadline = Instant::now() + WITHIN;
     let (call, mut secrets) = call(hub, action, caller, stop.clone(), Some(deadline), parts);
     let asked = Asked { spec: &spec, base, data: &data, instance: caller.instance.as_deref() };
@@ -120,18 +137,20 @@ async fn drawn(
             }
         }
     };
-    let form = tokio::time::timeout_at(deadline, drawing).await;
+    let form = stop.unless_stopped(tokio::time::timeout_at(deadline, drawing)).await;
     stop.stop(Reason::CallerGone);
-    let form = form.unwrap_or_else(|_| {
-        Err(Error::vendor(format!(
+    let form = form.map(|form| {
+        form.unwrap_or_else(|_| {
+            Err(Error::vendor(format!(
             "{} did not answer within {} s, so its form cannot be shown. Try again in a minute.",
             spec.label,
             WITHIN.as_secs()
         ))
         .retry_later())
+        })
     });
     secrets.learn();
-    let form = match form {
+    let form = match form.flatten() {
         Ok(form) => Ok(form),
         Err(error) if error.class() == Class::Login && spec.login.is_some() => {
             tracing::info!(reason = %secrets.redact.clean(&error.log_line()), "login offered");

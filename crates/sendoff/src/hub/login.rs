@@ -4,24 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CONTENT_SECURITY_POLICY, COOKIE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, HeaderName, HeaderValue, LOCATION,
+    REFERRER_POLICY, SET_COOKIE,
 };
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
+use sendoff_protocol::Request;
 use serde::Deserialize;
 
 use super::answer::{Answer, json, problem, typed};
 use super::delivery::Caller;
-use super::{Inner, execute, form, listing, pages};
+use super::{Inner, form, listing, pages};
 use crate::Class;
-use crate::intake::{BodyLimits, RequestBody, read_small};
+use crate::intake::Refusal;
 use crate::login::LoginBy;
 use crate::login::flow::{Leg, Place, Returned, Turn};
 use crate::spec::Spec;
-
-/// A sealed code and whatever else Looker sends.
-const LARGEST: u64 = 1 << 20;
 
 /// `GET /actions/<name>/oauth?state=…`: the link in Looker's form.
 pub(super) fn begin(hub: &Inner, action: usize, parts: &Parts) -> Response<Answer> {
@@ -37,6 +36,8 @@ pub(super) fn begin(hub: &Inner, action: usize, parts: &Parts) -> Response<Answe
 pub(super) async fn finish(hub: Arc<Inner>, action: usize, parts: &Parts) -> Response<Answer> {
     let spec = hub.actions[action].spec();
     let base = listing::base_url(&hub, parts);
+    // Before the code is used up, so that the same address works in a minute.
+    let Ok(_ask) = hub.ask() else { return answer(&hub, Leg::not_now()) };
     let returned = Returned::of_query(parts.uri.query().unwrap_or_default());
     let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let leg = place(&hub, &spec, &base).finish(returned, cookies).await;
@@ -48,7 +49,7 @@ fn place<'a>(hub: &'a Inner, spec: &'a Spec, base: &'a str) -> Place<'a> {
 }
 
 /// What Looker sends to the token URL.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct TokenCall {
     state: Option<String>,
 }
@@ -68,18 +69,13 @@ where
     if !matches!(spec.login, Some(LoginBy::OAuth(oauth)) if oauth.v2) {
         return no_such_login(&spec);
     }
-    let limits = BodyLimits { bytes: LARGEST, idle: hub.limits.idle };
-    let body = match RequestBody::new(&parts.headers, body, limits) {
-        Ok(body) => read_small(body).await,
-        Err(refusal) => Err(refusal),
+    let mut ask = match hub.ask() {
+        Ok(ask) => ask,
+        Err(error) => return problem(StatusCode::SERVICE_UNAVAILABLE, error.message()),
     };
-    let body = match body {
-        Ok(body) => body,
-        Err(refusal) => return execute::unreadable(&refusal, None),
-    };
-    let call = match form::read::<TokenCall>(&body) {
+    let call: TokenCall = match form::small(&hub, parts, body, &mut ask.kept).await {
         Ok(call) => call,
-        Err(refusal) => return execute::unreadable(&refusal, None),
+        Err(refusal) => return unreadable(&refusal),
     };
     let Some(state) = call.state else {
         return problem(StatusCode::BAD_REQUEST, "The request holds no state.");
@@ -117,9 +113,13 @@ where
     if !matches!(spec.login, Some(LoginBy::OAuth(_))) {
         return no_such_login(&spec);
     }
-    let request = match form::request(&hub, parts, body).await {
+    let mut ask = match hub.ask() {
+        Ok(ask) => ask,
+        Err(error) => return problem(StatusCode::SERVICE_UNAVAILABLE, error.message()),
+    };
+    let request: Request = match form::small(&hub, parts, body, &mut ask.kept).await {
         Ok(request) => request,
-        Err(refused) => return *refused,
+        Err(refusal) => return unreadable(&refusal),
     };
     let data = request.data.unwrap_or_default();
     let caller = Caller::of(&parts.headers);
@@ -127,6 +127,18 @@ where
     let login = hub.desk.login(&hub.egress, &spec, instance, data.get("state_json"));
     // Not by renewing it: the answer has no place for new tokens, and the old ones may be spent.
     json(StatusCode::OK, &login.is_there())
+}
+
+/// These calls deliver nothing, so that nothing is said of a delivery.
+fn unreadable(refusal: &Refusal) -> Response<Answer> {
+    let status = match refusal {
+        Refusal::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+        refusal => refusal.status().unwrap_or(StatusCode::BAD_REQUEST),
+    };
+    let mut response = problem(status, &refusal.message());
+    // What is left of the body is not read, so the connection cannot serve another request.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn no_such_login(spec: &Spec) -> Response<Answer> {

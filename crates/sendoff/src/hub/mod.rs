@@ -2,6 +2,7 @@
 
 mod admission;
 mod answer;
+mod asks;
 mod auth;
 mod builder;
 mod delivery;
@@ -13,6 +14,7 @@ mod login;
 mod outcome;
 mod pages;
 mod route;
+mod sparing;
 #[cfg(test)]
 mod tests;
 
@@ -30,13 +32,16 @@ use http_body::Body;
 use crate::action::AnyAction;
 use crate::egress::Egress;
 use crate::fields::Values;
+use crate::intake::Memory;
 use crate::login::Desk;
 use crate::recent::Recent;
 use crate::spool::SpoolRoom;
 
 use admission::Admission;
+use asks::Asks;
 use auth::Gate;
 use drain::Drain;
+use sparing::Sparing;
 
 pub use answer::Answer;
 pub use auth::Token;
@@ -66,8 +71,13 @@ struct Inner {
     commit: String,
     started: SystemTime,
     gate: Gate,
+    /// Requests without a valid token, in the log.
+    refusals: Sparing,
     limits: Limits,
     admission: Admission,
+    asks: Asks,
+    /// Of what requests say besides their data.
+    memory: Memory,
     drain: Drain,
     egress: Egress,
     room: SpoolRoom,
@@ -133,7 +143,7 @@ impl Hub {
 
     /// Ends the hub's work in good order: `GET /readyz` says 503, new deliveries are refused, the
     /// running ones get `grace` to finish; then they are stopped, abort their uploads and are
-    /// answered. Returns when all of them have ended, at most 6 s after `grace`.
+    /// answered. Forms and logins are waited for likewise. Returns when all of them have ended, at most 6 s after `grace`.
     pub async fn drain(&self, grace: Duration) {
         self.inner.drain.drain(grace).await;
     }

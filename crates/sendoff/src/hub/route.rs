@@ -57,11 +57,11 @@ where
         return wrong_method("POST");
     }
     // Before a byte of the body is read.
-    let Some(grant) = hub.gate.check(&parts.headers) else { return refused(&parts) };
+    let Some(grant) = hub.gate.check(&parts.headers) else { return refused(&hub, &parts) };
     let of_login = matches!(segments[2], "oauth_token" | "oauth_check");
     match &segments[..count] {
-        [] if grant == Grant::Webhook => refused(&parts),
-        _ if of_login && grant == Grant::Webhook => refused(&parts),
+        [] if grant == Grant::Webhook => refused(&hub, &parts),
+        _ if of_login && grant == Grant::Webhook => refused(&hub, &parts),
         [] => listing::all(&hub, &parts, &grant),
         [_, name, ..] => {
             let Some(action) = hub.action(name) else { return no_such_action(name) };
@@ -74,7 +74,7 @@ where
                 "form" => form::draw(hub, action, &parts, body).await,
                 "oauth_token" => login::token(hub, action, &parts, body).await,
                 "oauth_check" => login::check(hub, action, &parts, body).await,
-                _ if grant == Grant::Webhook => refused(&parts),
+                _ if grant == Grant::Webhook => refused(&hub, &parts),
                 _ => listing::one(&hub, action, &parts),
             }
         }
@@ -83,8 +83,11 @@ where
 }
 
 /// The reference hub's own status and words. Protocol fact B.
-fn refused(parts: &Parts) -> Response<Answer> {
-    tracing::warn!(path = parts.uri.path(), "refused: no valid token");
+fn refused(hub: &Inner, parts: &Parts) -> Response<Answer> {
+    if let Some(left_out) = hub.refusals.line() {
+        let left_out = (left_out > 0).then_some(left_out);
+        tracing::warn!(path = short(parts.uri.path()), left_out, "refused: no valid token");
+    }
     let mut response = problem(StatusCode::FORBIDDEN, "Invalid 'Authorization' header.");
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
     // The body was not read, so the connection cannot serve another request.
@@ -100,12 +103,16 @@ fn wrong_method(allowed: &'static str) -> Response<Answer> {
 }
 
 fn not_found(path: &str) -> Response<Answer> {
-    let path: String = path.chars().take(80).collect();
-    problem(StatusCode::NOT_FOUND, &format!("This action hub has no page {path}."))
+    problem(StatusCode::NOT_FOUND, &format!("This action hub has no page {}.", short(path)))
+}
+
+/// What anybody may have written, cut to what is told again.
+fn short(text: &str) -> &str {
+    text.char_indices().nth(80).map_or(text, |(end, _)| &text[..end])
 }
 
 fn no_such_action(name: &str) -> Response<Answer> {
-    let name: String = name.chars().take(80).collect();
+    let name = short(name);
     problem(
         StatusCode::NOT_FOUND,
         &format!(

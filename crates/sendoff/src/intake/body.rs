@@ -15,7 +15,7 @@ use http_body::Body;
 use tokio::time::{Instant, Sleep};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::Refusal;
+use super::{Kept, Refusal};
 
 /// How much of a request is read, and how long it may take to come.
 #[derive(Clone, Copy, Debug)]
@@ -171,10 +171,11 @@ where
 }
 
 /// A whole small body, such as a form request's.
-pub(crate) async fn read_small(mut body: RequestBody) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_small(mut body: RequestBody, kept: &mut Kept) -> Result<Bytes, Refusal> {
     let mut whole = BytesMut::new();
     let mut next = pin!(std::future::poll_fn(|cx| body.poll_chunk(cx)));
     while let Some(chunk) = next.as_mut().await? {
+        kept.bytes(chunk.len())?;
         whole.extend_from_slice(&chunk);
     }
     Ok(whole.freeze())

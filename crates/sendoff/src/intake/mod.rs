@@ -6,6 +6,7 @@
 
 mod base64;
 mod body;
+mod kept;
 mod live;
 mod refusal;
 mod runs;
@@ -26,6 +27,7 @@ use sendoff_protocol::{Members, ScheduledPlan, Text};
 use serde::de::DeserializeOwned;
 
 pub(crate) use body::{BodyLimits, RequestBody, read_small};
+pub(crate) use kept::{Kept, Memory};
 pub(crate) use live::{LiveData, Rest};
 pub(crate) use refusal::Refusal;
 use tokenizer::{Event, Origin, Shape, Tokenizer};
@@ -34,8 +36,16 @@ use crate::payload::ByteStream;
 use crate::spool::{SpoolRoom, Spooled};
 
 /// What a request said besides its data.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Head {
+    /// What all of it takes of the hub's memory.
+    pub(crate) kept: Kept,
+    pub(crate) members: Small,
+}
+
+/// The members of a request that are read.
+#[derive(Debug, Default)]
+pub(crate) struct Small {
     pub(crate) kind: Option<Text>,
     pub(crate) plan: Option<ScheduledPlan>,
     pub(crate) data: Members,
@@ -99,19 +109,24 @@ pub(crate) struct Intake {
     tokenizer: Tokenizer,
     events: VecDeque<Event>,
     ended: bool,
-    head: Head,
+    members: Small,
     seen: Seen,
+    kept: Kept,
+    /// Of the bytes that the tokenizer holds or held, those that `kept` knows.
+    counted: usize,
 }
 
 impl Intake {
-    pub(crate) fn new(body: RequestBody) -> Self {
+    pub(crate) fn new(body: RequestBody, kept: Kept) -> Self {
         Self {
             body,
             tokenizer: Tokenizer::new(tokenizer::Limits::default()),
             events: VecDeque::new(),
             ended: false,
-            head: Head::default(),
+            members: Small::default(),
             seen: Seen::default(),
+            kept,
+            counted: 0,
         }
     }
 
@@ -123,8 +138,8 @@ impl Intake {
                 Event::Member { name, json } => self.member(&name, &json)?,
                 Event::AttachmentMember { name, json } => self.attachment_member(&name, &json)?,
                 Event::DataStart { origin: Origin::Attachment, shape } if self.may_start() => {
-                    let head = std::mem::take(&mut self.head);
-                    let decoder = self.decoder(is_base64(&head.mimetype), shape);
+                    let decoder = self.decoder(is_base64(&self.members.mimetype), shape);
+                    let head = self.head();
                     let (live, rest) = live::split(self, decoder);
                     return Ok((head, Data::Live(Box::new(live), rest)));
                 }
@@ -141,11 +156,16 @@ impl Intake {
         let data = match spooled {
             None => Data::Absent,
             Some((origin, mut data)) => {
-                data.decode &= origin == Origin::Attachment && is_base64(&self.head.mimetype);
+                data.decode &= origin == Origin::Attachment && is_base64(&self.members.mimetype);
                 Data::Spooled(data)
             }
         };
-        Ok((self.head, data))
+        Ok((self.head(), data))
+    }
+
+    /// What has come besides the data, and what it takes.
+    fn head(&mut self) -> Head {
+        Head { kept: self.kept.split_off(), members: std::mem::take(&mut self.members) }
     }
 
     /// Whether everything that a delivery needs has come.
@@ -167,7 +187,7 @@ impl Intake {
     async fn spool(&mut self, shape: Shape, room: &SpoolRoom) -> Result<SpooledData, Refusal> {
         self.seen.attachment = true;
         let known = self.seen.mimetype;
-        let mut decoder = self.decoder(known && is_base64(&self.head.mimetype), shape);
+        let mut decoder = self.decoder(known && is_base64(&self.members.mimetype), shape);
         let mut writer = room.writer();
         while let Some(event) = std::future::poll_fn(|cx| self.poll_event(cx)).await? {
             match event {
@@ -190,19 +210,19 @@ impl Intake {
         match name {
             "type" => {
                 self.seen.kind = true;
-                self.head.kind = lenient(json)?;
+                self.members.kind = text(json)?;
             }
             "scheduled_plan" => {
                 self.seen.plan = true;
-                self.head.plan = lenient(json)?;
+                self.members.plan = object(json)?;
             }
             "data" => {
                 self.seen.data = true;
-                self.head.data = lenient(json)?.unwrap_or_default();
+                self.members.data = self.texts(json)?;
             }
             "form_params" => {
                 self.seen.form = true;
-                self.head.form = lenient(json)?.unwrap_or_default();
+                self.members.form = self.texts(json)?;
             }
             _ => {}
         }
@@ -213,12 +233,25 @@ impl Intake {
         match name {
             "mimetype" => {
                 self.seen.mimetype = true;
-                self.head.mimetype = lenient(json)?;
+                self.members.mimetype = string(json)?;
             }
-            "extension" => self.head.extension = lenient(json)?,
+            "extension" => self.members.extension = string(json)?,
             _ => {}
         }
         Ok(())
+    }
+
+    fn texts(&mut self, json: &[u8]) -> Result<Members, Refusal> {
+        let members: Members = object(json)?.unwrap_or_default();
+        self.kept.entries(members.0.len())?;
+        Ok(members)
+    }
+
+    /// Counts what the tokenizer has taken since.
+    fn count(&mut self) -> Result<(), Refusal> {
+        let taken = self.tokenizer.taken();
+        let more = taken - std::mem::replace(&mut self.counted, taken);
+        self.kept.bytes(more)
     }
 
     /// The next event, or `None` once the body has ended and was found whole.
@@ -233,6 +266,7 @@ impl Intake {
             match ready!(self.body.poll_chunk(cx))? {
                 Some(chunk) => {
                     self.tokenizer.feed(&chunk, &mut self.events).map_err(Refusal::Malformed)?;
+                    self.count()?;
                 }
                 None => {
                     self.tokenizer.finish().map_err(Refusal::Malformed)?;
@@ -250,10 +284,26 @@ impl Intake {
     }
 }
 
-/// A member that may be null, absent or of a type nobody promised. The text itself must be JSON.
-fn lenient<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, Refusal> {
-    let value: serde_json::Value = serde_json::from_slice(json).map_err(Refusal::Member)?;
-    Ok(if value.is_null() { None } else { serde_json::from_value(value).ok() })
+/// A member that is an object. Anything else, which nobody promised, counts as absent; null mostly.
+fn object<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, Refusal> {
+    member_if(json.first() == Some(&b'{'), json)
+}
+
+/// A member that is a string, or counts as absent.
+fn string(json: &[u8]) -> Result<Option<String>, Refusal> {
+    member_if(json.first() == Some(&b'"'), json)
+}
+
+/// A member that is a text, whatever its type.
+fn text(json: &[u8]) -> Result<Option<Text>, Refusal> {
+    member_if(json != b"null", json)
+}
+
+fn member_if<T: DeserializeOwned>(is_there: bool, json: &[u8]) -> Result<Option<T>, Refusal> {
+    if !is_there {
+        return Ok(None);
+    }
+    serde_json::from_slice(json).map(Some).map_err(Refusal::Member)
 }
 
 /// The `;base64` suffix of the media type is the only sign of the encoding. Protocol fact B.

@@ -24,6 +24,8 @@ pub(crate) enum Refusal {
     SecondData,
     /// Larger than the hub takes, in bytes.
     TooLarge { limit: u64 },
+    /// With all other requests it takes more memory than the hub gives them.
+    Crowded,
     /// A `Content-Encoding` other than gzip.
     Encoding,
     /// The body says it is gzip, and is not.
@@ -55,7 +57,7 @@ impl Refusal {
     /// said in the envelope alone: the request's shape was right, its content was not.
     pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
-            Self::Malformed(malformed) if malformed.what == What::TooLarge => {
+            Self::Malformed(Malformed { what: What::TooLarge { .. }, .. }) => {
                 Some(StatusCode::PAYLOAD_TOO_LARGE)
             }
             Self::Malformed(_) | Self::Member(_) | Self::SecondData | Self::Gzip { .. } => {
@@ -65,7 +67,7 @@ impl Refusal {
             Self::Encoding => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::Stalled { .. } => Some(StatusCode::REQUEST_TIMEOUT),
             Self::BrokeOff { .. } => Some(StatusCode::BAD_REQUEST),
-            Self::Base64(_) | Self::Spool(_) => None,
+            Self::Base64(_) | Self::Spool(_) | Self::Crowded => None,
         }
     }
 
@@ -75,6 +77,11 @@ impl Refusal {
             Self::Malformed(malformed) if malformed.is_cut_short() => {
                 format!("Looker's request was cut short: {malformed}.")
             }
+            Self::Malformed(Malformed { what: What::TooLarge { most }, .. }) => format!(
+                "What the request says besides its data (settings, answers, the schedule and its \
+                 query) is larger than the {} that this hub takes.",
+                text::byte_count(*most as u64)
+            ),
             Self::Malformed(malformed) => {
                 format!("The request is not the JSON that Looker sends: {malformed}.")
             }
@@ -92,6 +99,11 @@ impl Refusal {
                  the hub's operator to raise SENDOFF_LIMITS_BODY_BYTES.",
                 text::byte_count(*limit)
             ),
+            Self::Crowded => {
+                "This action hub is busy: what it is asked for at the moment takes all the memory \
+                 that it has for that. Try again in a few minutes."
+                    .into()
+            }
             Self::Encoding => {
                 "The request body has a Content-Encoding that this hub does not read: send it \
                  plain or as gzip."
@@ -111,13 +123,13 @@ impl Refusal {
 
     /// The sentence where nothing stands at a destination, which it then says.
     pub(crate) fn answer(&self) -> Error {
-        let cut = match self {
+        let partly = match self {
             Self::Malformed(malformed) => malformed.is_cut_short(),
-            Self::Base64(_) | Self::Stalled { .. } | Self::BrokeOff { .. } => true,
+            Self::Base64(_) | Self::Stalled { .. } | Self::BrokeOff { .. } | Self::Crowded => true,
             _ => false,
         };
         let error = self.error();
-        if cut { error.remark("Nothing was delivered.") } else { error }
+        if partly { error.remark("Nothing was delivered.") } else { error }
     }
 
     /// The same as an error of a delivery, which may have got somewhere.
@@ -127,7 +139,11 @@ impl Refusal {
                 let again = Error::hub(error.message().to_owned()).cause(error.log_line());
                 again.retry_later()
             }
-            Self::TooLarge { .. } => Error::hub(self.message()).status(413),
+            Self::TooLarge { .. }
+            | Self::Malformed(Malformed { what: What::TooLarge { .. }, .. }) => {
+                Error::hub(self.message()).status(413)
+            }
+            Self::Crowded => Error::hub(self.message()).retry_later(),
             Self::BrokeOff { cause } => Error::looker(self.message()).cause(cause.to_string()),
             Self::Gzip { cause } => Error::looker(self.message()).cause(cause.to_string()),
             _ => Error::looker(self.message()),

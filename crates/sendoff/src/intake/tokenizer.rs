@@ -52,6 +52,8 @@ fn equal(word: u64, byte: u8) -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Bytes of all members that are not streamed: names, raw JSON, and [`MEMBER_COST`] for each.
+    /// The largest that Looker is known to send is the query of a plan: its filters may hold
+    /// thousands of pasted ids, three times with the URLs, and its `vis_config` some 100 kB.
     pub(crate) member_bytes: usize,
     /// Objects and arrays within each other, the body's own among them.
     pub(crate) depth: usize,
@@ -59,7 +61,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { member_bytes: 8 << 20, depth: 128 }
+        Self { member_bytes: 2 << 20, depth: 128 }
     }
 }
 
@@ -128,7 +130,10 @@ pub(crate) enum What {
     LoneSurrogate,
     Utf8,
     TooDeep,
-    TooLarge,
+    /// The members beside the data; how many bytes they may have.
+    TooLarge {
+        most: usize,
+    },
     /// The name that stands twice, cut if it is long.
     Duplicate(String),
     AfterEnd,
@@ -165,7 +170,9 @@ impl fmt::Display for Malformed {
             What::LoneSurrogate => f.write_str("half of a surrogate pair stands alone in a string"),
             What::Utf8 => f.write_str("a string is not valid UTF-8"),
             What::TooDeep => f.write_str("objects and arrays are nested too deep"),
-            What::TooLarge => f.write_str("the members beside the data are too large"),
+            What::TooLarge { most } => {
+                write!(f, "the members beside the data are larger than {most} bytes")
+            }
             What::Duplicate(name) => {
                 write!(f, "the member \"{}\" stands twice", name.escape_debug())
             }
@@ -273,6 +280,11 @@ impl Tokenizer {
         }
         self.offset += chunk.len() as u64;
         Ok(())
+    }
+
+    /// What it has taken of [`Limits::member_bytes`].
+    pub(crate) fn taken(&self) -> usize {
+        self.limits.member_bytes - self.room
     }
 
     /// Leaves newlines out of the text that is streaming, where they mean nothing: in base64.
@@ -459,7 +471,10 @@ impl Tokenizer {
     fn charge(&mut self, bytes: usize, at: usize) -> Result<(), Malformed> {
         match self.room.checked_sub(bytes) {
             Some(room) => self.room = room,
-            None => return Err(self.at(at, What::TooLarge)),
+            None => {
+                let most = self.limits.member_bytes;
+                return Err(self.at(at, What::TooLarge { most }));
+            }
         }
         Ok(())
     }

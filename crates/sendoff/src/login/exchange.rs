@@ -1,7 +1,6 @@
 //! Codes and refresh tokens for access tokens: one exchange at a time for each refresh token.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use futures_util::future::{BoxFuture, Shared};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::state::Tokens;
 use super::{ClientAuth, OAuth};
@@ -236,7 +236,11 @@ type Flight = Shared<BoxFuture<'static, Result<Tokens, Refusal>>>;
 
 /// The refreshes under way, and what came of the last ones. Keys are hashes of refresh tokens.
 #[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<HashMap<Key, Slot>>);
+pub(crate) struct Flights {
+    slots: Mutex<HashMap<Key, Slot>>,
+    /// The renewals under way: the hub waits for them when it ends.
+    tasks: TaskTracker,
+}
 
 type Key = [u8; 32];
 
@@ -261,8 +265,12 @@ enum Step {
 }
 
 impl Flights {
+    pub(crate) fn new(tasks: TaskTracker) -> Self {
+        Self { slots: Mutex::default(), tasks }
+    }
+
     fn slots(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tokens newer than `old` that are `good`: those that another delivery got with the same
@@ -323,7 +331,7 @@ impl Flights {
         }
         let (flights, exchange, old) = (Arc::clone(self), exchange.clone(), old.clone());
         let lost = exchange.lost();
-        let task = spawned(async move {
+        let task = self.tasks.spawn(async move {
             let result = exchange.refresh(&old).await;
             flights.land(key, &result);
             result
@@ -347,13 +355,6 @@ impl Flights {
             }
         }
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "ends by itself within 20 s, and holds nothing open")]
-fn spawned<T: Send + 'static>(
-    renewal: impl Future<Output = T> + Send + 'static,
-) -> tokio::task::JoinHandle<T> {
-    tokio::spawn(renewal)
 }
 
 fn make_room(slots: &mut HashMap<Key, Slot>) {

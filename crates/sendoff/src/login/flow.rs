@@ -106,6 +106,17 @@ impl Returned {
     }
 }
 
+impl Leg {
+    /// The hub is full or ends. Nothing was used up.
+    pub(crate) fn not_now() -> Self {
+        page(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not logged in yet",
+            "This action hub cannot finish the login right now. Reload this page in a minute.",
+        )
+    }
+}
+
 const AGAIN: &str = "Go back to Looker, reload the form and log in again.";
 
 fn page(status: StatusCode, title: &'static str, text: impl Into<String>) -> Leg {

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sendoff_protocol as wire;
 use sha2::{Digest, Sha256};
+use tokio_util::task::TaskTracker;
 
 use crate::egress::{Egress, Scope};
 use crate::redact::Redactor;
@@ -56,6 +57,12 @@ impl Desk {
         hosts: LookerHosts,
     ) -> Self {
         Self { ring, legacy, clients, hosts, flights: Arc::default() }
+    }
+
+    /// Has renewals run where the hub waits for them.
+    pub(crate) fn tracked(mut self, tasks: TaskTracker) -> Self {
+        self.flights = Arc::new(Flights::new(tasks));
+        self
     }
 
     /// Whether users of an action can log in, as far as this hub must have a client for that.

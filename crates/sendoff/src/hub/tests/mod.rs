@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test waits for what it began")]
 
+mod drains;
 mod endings;
 mod gate;
 mod requests;

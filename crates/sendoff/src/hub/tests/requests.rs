@@ -251,3 +251,37 @@ async fn a_body_over_the_limit_is_413_as_soon_as_it_is_exceeded() {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     drop(sender);
 }
+
+#[tokio::test]
+async fn p4_a_number_reaches_the_action_as_it_was_written() {
+    let stage = stage(quick());
+    for number in ["1.10", "123456789012345678901234", "1e2", "18446744073709551616"] {
+        let body = order("read", json!("x"));
+        let body = body.replace(r#""how":"read""#, &format!(r#""how":"read","note":{number}"#));
+        let (_, answer) = execute(&stage.hub, body).await;
+        assert_eq!(answer["looker"]["message"], format!("{number}x"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_request_says_besides_its_data_is_bounded_and_the_bound_is_told() {
+    let stage = stage(quick());
+    let say = async |form: String| {
+        let body = order("read", json!("x")).replace(r#""how":"read""#, &form);
+        let (status, answer) = execute(&stage.hub, body).await;
+        (status, answer["looker"]["message"].as_str().unwrap().to_owned())
+    };
+    let text = |length| format!(r#""how":"read","other":"{}""#, "x".repeat(length));
+    assert_eq!(say(text(2_000_000)).await, (StatusCode::OK, "x".to_owned()));
+    let (status, message) = say(text(2 << 20)).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(message.contains("larger than the 2.0 MiB"), "{message}");
+    let many = |count| {
+        let members: Vec<_> = (1..count).map(|n| format!(r#""{n}":"""#)).collect();
+        format!(r#""how":"read",{}"#, members.join(","))
+    };
+    assert_eq!(say(many(2_000)).await, (StatusCode::OK, "x".to_owned()));
+    let (status, message) = say(many(2_001)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(message.contains("more than 2000 members"), "{message}");
+}

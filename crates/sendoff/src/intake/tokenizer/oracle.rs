@@ -81,7 +81,7 @@ pub(crate) fn compare(text: &[u8], chunks: impl IntoIterator<Item = Bytes>) -> R
         Err(error) => match error.what {
             What::NotAnObject(b'{') => Err("refused an object".to_owned()),
             What::NotAnObject(_) | What::Duplicate(_) | What::LoneSurrogate => Ok(()),
-            What::TooDeep | What::TooLarge => Ok(()),
+            What::TooDeep | What::TooLarge { .. } => Ok(()),
             _ => Err(format!("refused JSON: {error}")),
         },
     }

@@ -258,10 +258,13 @@ fn members_are_limited_in_all_and_data_is_not() {
     assert!(read(format!("{{\"data\":\"{}\"}}", "x".repeat(5000))).is_ok());
     assert!(read(format!("{{\"data\":[{}1]}}", "1,".repeat(5000))).is_ok());
     assert!(read(format!("{{\"a\":\"{}\"}}", "x".repeat(900))).is_ok());
-    assert_eq!(read(format!("{{\"a\":\"{}\"}}", "x".repeat(1000))), Err(What::TooLarge));
-    assert_eq!(read(format!("{{\"{}\":1}}", "x".repeat(1000))), Err(What::TooLarge));
+    assert_eq!(
+        read(format!("{{\"a\":\"{}\"}}", "x".repeat(1000))),
+        Err(What::TooLarge { most: 1000 })
+    );
+    assert_eq!(read(format!("{{\"{}\":1}}", "x".repeat(1000))), Err(What::TooLarge { most: 1000 }));
     let many: String = (0..20).map(|n| format!("\"{n}\":1,")).collect();
-    assert_eq!(read(format!("{{{many}\"x\":1}}")), Err(What::TooLarge));
+    assert_eq!(read(format!("{{{many}\"x\":1}}")), Err(What::TooLarge { most: 1000 }));
 }
 
 fn string() -> impl Strategy<Value = String> {
