@@ -282,6 +282,12 @@ impl Faults {
                 {
                     format!("the download's body had {bytes} bytes")
                 }
+                SendFault::HangUpAtNewline if progress.newlines == 0 => {
+                    "the hub sent no newline before its answer".to_owned()
+                }
+                SendFault::HangUpIn(time) if progress.elapsed() < *time => {
+                    format!("all was over after {:.1} s", progress.elapsed().as_secs_f64())
+                }
                 SendFault::Base64 if carried != Carried::Base64 => {
                     "the data is not sent as base64: only binary formats are, in the request"
                         .to_owned()

@@ -161,7 +161,9 @@ fn a_fault_that_could_do_nothing_is_told() {
         ("base64", Carried::Base64, None),
         ("base64", Carried::Text, Some("is not sent as base64")),
         ("base64", Carried::Fetched, Some("is not sent as base64")),
-        ("shuffled doubled slow@9 hangup@newline", Carried::Fetched, None),
+        ("shuffled doubled slow@9", Carried::Fetched, None),
+        ("hangup@newline", Carried::Text, Some("the hub sent no newline")),
+        ("hangup@60s", Carried::Text, Some("all was over after")),
     ] {
         let missed = missed(fault, carried);
         match told {

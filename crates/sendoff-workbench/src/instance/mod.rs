@@ -95,8 +95,6 @@ pub struct Habits {
     pub lookml_dashboard: bool,
     /// What is empty or without a value is null and not absent.
     pub nulls: bool,
-    /// A member is written twice.
-    pub doubled: bool,
     /// A state that was reset comes back as `"null"` and not as `"reset"`.
     pub null_after_reset: bool,
 }
@@ -110,7 +108,6 @@ impl Default for Habits {
             text_ids: false,
             lookml_dashboard: false,
             nulls: false,
-            doubled: false,
             null_after_reset: false,
         }
     }
@@ -121,9 +118,6 @@ impl Habits {
         let mut chance = crate::faults::Chance::new(seed);
         if self.shuffled {
             chance.shuffle(&mut delivery.order);
-        }
-        if self.doubled {
-            delivery.doubled = Some(Delivery::ORDER[chance.below(Delivery::ORDER.len())]);
         }
         delivery.wrapped = self.wrapped;
         delivery.nulls = self.nulls;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::Page;
+use super::told::Told;
 use super::view::address;
 use crate::look::{Cell, Dashboard, Look, Visualization};
 use crate::model::Field as Column;
@@ -225,7 +226,10 @@ pub(super) async fn upload(State(page): State<Page>, mut form: Multipart) -> Res
     let (mut action, mut taken) = (String::new(), None);
     loop {
         match form.next_field().await {
-            Err(error) => return page.refuse(&format!("The upload broke off: {error}.")),
+            Err(error) => {
+                taken = Some(Err(DataError::Malformed(format!("The upload broke off: {error}."))));
+                break;
+            }
             Ok(None) => break,
             Ok(Some(field)) if field.name() == Some("action") => {
                 action = field.text().await.unwrap_or_default();
@@ -236,16 +240,16 @@ pub(super) async fn upload(State(page): State<Page>, mut form: Multipart) -> Res
             Ok(Some(_)) => {}
         }
     }
-    match taken {
-        None => page.refuse("No file came with the upload."),
-        Some(Err(error)) => page.refuse(&error.to_string()),
-        Some(Ok(imported)) => {
-            let data = format!("table:{}", imported.table);
-            let query = [("data", data), ("action", action)];
-            Redirect::to(&address(query.into_iter().filter(|(_, value)| !value.is_empty())))
-                .into_response()
+    let none = || Err(DataError::Malformed("No file came with the upload.".into()));
+    let table = match taken.unwrap_or_else(none) {
+        Ok(imported) => imported.table,
+        Err(error) => {
+            page.tell(Told { not_taken: error.to_string(), ..Told::default() });
+            String::new()
         }
-    }
+    };
+    let query = [("data", format!("table:{table}")), ("action", action)];
+    Redirect::to(&address(query.into_iter().filter(|(_, value)| !value.is_empty()))).into_response()
 }
 
 /// The form's field lends its bytes, the import wants them for itself: a short channel between.

@@ -13,6 +13,8 @@ const ROWS: usize = 12;
 #[derive(Serialize)]
 pub(super) struct Held {
     objects: Vec<ObjectView>,
+    /// How many stand there from earlier sends.
+    earlier: usize,
     visits: Vec<Visit>,
     /// Rows that came, where they are rows and no object.
     rows: u64,
@@ -31,10 +33,17 @@ struct ObjectView {
 
 pub(super) async fn held(vendors: &dyn Vendors, run: &RunView) -> Option<Held> {
     vendors.known(&run.action).filter(|_| run.is_latest)?;
-    let objects = vendors.objects(&run.action).await;
+    let stands = |object: &Delivered| object.rows.is_none() && run.before.contains(object);
+    let (mut earlier, mut objects): (Vec<_>, Vec<_>) =
+        vendors.objects(&run.action).await.into_iter().partition(stands);
+    // What came and changed nothing is what stood there before.
+    if objects.is_empty() && run.success {
+        std::mem::swap(&mut earlier, &mut objects);
+    }
     let rows = objects.iter().filter_map(|object| object.rows).sum();
     let objects = objects.into_iter().map(|object| ObjectView::of(object, &run.format)).collect();
-    Some(Held { objects, visits: vendors.visits(&run.action), rows })
+    let earlier = earlier.len();
+    Some(Held { objects, earlier, visits: vendors.visits(&run.action), rows })
 }
 
 impl ObjectView {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::action::{self, Card, FIELD, FormView, OptionsView, PARAM, ParamView};
 use super::data::{self, Chosen, Pick};
 use super::sends::RunView;
+use super::told::{TestResult, Told};
 use super::view::{FAULTS, Pairs, shown};
 use super::{FORM_WITHIN, Page, back, below};
 use crate::instance::{self, Binding, FormOf, Params};
@@ -41,7 +42,7 @@ pub(super) struct Beside {
     run: Option<RunView>,
     /// The answers with which the form is drawn again.
     asked: Option<Pairs>,
-    test: Option<TestResult>,
+    told: Told,
     /// What has the keyboard, where the link that was followed is gone.
     focus: &'static str,
 }
@@ -63,13 +64,8 @@ pub(super) async fn home(
         Some(id) => page.run_view(id).await,
         None => None,
     };
-    page.home(&choice, Beside { run, focus, ..Beside::default() }).await
-}
-
-/// What came of the test that enabling an action runs.
-pub(super) struct TestResult {
-    message: String,
-    failed: bool,
+    let told = page.told();
+    page.home(&choice, Beside { run, focus, told, ..Beside::default() }).await
 }
 
 /// The form after an interactive field changed, or after a login.
@@ -117,7 +113,8 @@ pub(super) async fn enable(State(page): State<Page>, Posted(form): Posted<Pairs>
         Ok(Err(refused)) => TestResult { message: refused.to_string(), failed: true },
         Ok(Ok(tested)) => TestResult { message: tested.message, failed: !tested.success },
     };
-    page.home(&form, Beside { test: Some(test), ..Beside::default() }).await
+    page.tell(Told { test: Some(test), ..Told::default() });
+    back(&form, &[])
 }
 
 fn late(limit: Duration) -> String {
@@ -142,11 +139,11 @@ impl Page {
 
     /// Draws the page.
     pub(super) async fn home(&self, choice: &Pairs, beside: Beside) -> Response {
-        let Beside { run, asked, test, focus } = beside;
+        let Beside { run, asked, told, focus } = beside;
         let of = |name: &str| choice.get(name).map(String::as_str).unwrap_or_default();
         let pick = Pick::parse(of("data"), of("sql"));
         let (data, chosen) = data::view(self.warehouse(), &pick, of("cell")).await;
-        let action = self.action_view(&chosen, of("action"), of("find"), test);
+        let action = self.action_view(&chosen, of("action"), of("find"), told.test);
         let mut given = self.given(of("action"));
         let mut form = FormView::default();
         let mut options = OptionsView::default();
@@ -186,6 +183,8 @@ impl Page {
                 users => shown(users),
                 run => shown(run),
                 held => shown(held),
+                not_sent => told.not_sent,
+                not_taken => told.not_taken,
                 faults => shown(super::sends::FAULTS),
                 mischiefs => shown(vendors.map(|vendors| vendors.mischiefs(name))),
             },

@@ -32,7 +32,7 @@ struct Switch {
     on: bool,
 }
 
-fn switches(habits: Habits) -> [Switch; 7] {
+fn switches(habits: Habits) -> [Switch; 6] {
     let switch = |id, label, on| Switch { id, label, on };
     [
         switch("shuffled", "members of the body come in another order each time", habits.shuffled),
@@ -40,7 +40,6 @@ fn switches(habits: Habits) -> [Switch; 7] {
         switch("text_ids", "ids are texts: \"88\" and not 88", habits.text_ids),
         switch("lookml", "dashboards say that they are a LookMLDashboard", habits.lookml_dashboard),
         switch("nulls", "what is empty is null and not absent", habits.nulls),
-        switch("doubled", "a member of the body is written twice", habits.doubled),
         switch("null_reset", "a reset state comes back as \"null\"", habits.null_after_reset),
     ]
 }
@@ -73,7 +72,6 @@ pub(super) async fn change(State(page): State<Page>, Posted(form): Posted<Pairs>
                 text_ids: on("text_ids"),
                 lookml_dashboard: on("lookml"),
                 nulls: on("nulls"),
-                doubled: on("doubled"),
                 null_after_reset: on("null_reset"),
             };
             instance.set_habits(habits).await

@@ -18,6 +18,7 @@ mod schedules;
 mod sends;
 #[cfg(test)]
 mod tests;
+mod told;
 mod vendors;
 mod view;
 mod wire;
@@ -28,9 +29,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::handler::Handler;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -67,6 +69,7 @@ struct Inner {
     view: View,
     /// What was filled in last, by action.
     given: Mutex<BTreeMap<String, Pairs>>,
+    told: Mutex<told::Told>,
     sends: sends::Sends,
     bulk: bulk::Bulk,
     checks: checks::Checks,
@@ -83,6 +86,7 @@ impl Page {
             setup,
             view: View::new(),
             given: Mutex::default(),
+            told: Mutex::default(),
             sends: sends::Sends::default(),
             bulk: bulk::Bulk::default(),
             checks: checks::Checks::default(),
@@ -107,24 +111,24 @@ impl Page {
     pub fn routes(&self) -> Router {
         let page = Router::new()
             .route("/", get(home::home))
-            .route("/data/upload", post(data::upload).layer(DefaultBodyLimit::disable()))
-            .route("/enable", post(home::enable))
-            .route("/form", post(home::redraw))
-            .route("/list", post(home::list_again))
+            .route("/data/upload", form(data::upload).layer(DefaultBodyLimit::disable()))
+            .route("/enable", form(home::enable))
+            .route("/form", form(home::redraw))
+            .route("/list", form(home::list_again))
             .route("/icon/{action}", get(icon::icon))
-            .route("/send", post(sends::send))
+            .route("/send", form(sends::send))
             .route("/runs/{id}", get(sends::run))
-            .route("/runs/{id}/cancel", post(sends::cancel))
+            .route("/runs/{id}/cancel", form(sends::cancel))
             .route("/schedules", get(schedules::list).post(schedules::create))
-            .route("/schedules/new", post(schedules::draft))
-            .route("/schedules/{id}", post(schedules::change))
+            .route("/schedules/new", form(schedules::draft))
+            .route("/schedules/{id}", form(schedules::change))
             .route("/wire", get(wire::list))
             .route("/wire/record", get(wire::record))
-            .route("/wire/replay", post(wire::replay).layer(DefaultBodyLimit::disable()))
+            .route("/wire/replay", form(wire::replay).layer(DefaultBodyLimit::disable()))
             .route("/wire/{id}", get(wire::one))
             .route("/wire/{id}/{side}", get(wire::body))
             .route("/load", get(bulk::page).post(bulk::start))
-            .route("/load/stop", post(bulk::stop))
+            .route("/load/stop", form(bulk::stop))
             .route("/check", get(checks::page).post(checks::start))
             .route("/looker", get(looker::page).post(looker::change))
             .route("/style.css", get(assets::style))
@@ -193,6 +197,19 @@ impl Page {
     }
 }
 
+/// The route of a form. Whoever draws its answer anew, or follows its address, asks by GET: he gets
+/// the page that the form stood on.
+fn form<H, T>(handler: H) -> MethodRouter<Page>
+where
+    H: Handler<T, Page>,
+    T: 'static,
+{
+    post(handler).get(async |uri: Uri| {
+        let schedules = uri.path().starts_with("/schedules");
+        Redirect::to(if schedules { "/schedules" } else { "/" })
+    })
+}
+
 /// What every page shows of the hub.
 #[derive(Default, Serialize)]
 struct HubView {
@@ -217,5 +234,5 @@ fn back(form: &Pairs, more: &[(&'static str, String)]) -> Response {
         let value = more_of(name).map(|(_, value)| value).or_else(|| form.get(name))?;
         (!value.is_empty()).then(|| (name, value.clone()))
     });
-    axum::response::Redirect::to(&view::address(query)).into_response()
+    Redirect::to(&view::address(query)).into_response()
 }

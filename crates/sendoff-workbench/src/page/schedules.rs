@@ -180,6 +180,7 @@ impl Page {
         let what = self.order(&form).await.map(|order| spoken(&order.what)).unwrap_or_default();
         let more = minijinja::context! {
             what,
+            is_upload => form.get("data").is_some_and(|data| data.starts_with("table:")),
             error,
             action,
             carried => shown(carried),

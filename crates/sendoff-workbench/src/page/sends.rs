@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use super::action::FIELD;
 use super::data::{self, Pick};
 use super::held::held;
-use super::vendors::Mischief;
+use super::told::Told;
+use super::vendors::{Delivered, Mischief};
 use super::view::{Pairs, shown};
 use super::wire::ExchangeView;
 use super::{Page, back, below, locked};
@@ -60,6 +61,8 @@ struct Kept {
     running: Running,
     order: Order,
     vendor_fault: Option<Mischief>,
+    /// What stood at the vendor before.
+    before: Arc<[Delivered]>,
 }
 
 /// A send as it is shown.
@@ -77,7 +80,7 @@ pub(super) struct RunView {
     newlines: u64,
     seconds: f64,
     total: Option<u64>,
-    success: bool,
+    pub(super) success: bool,
     broken: bool,
     verdict: Verdict,
     faults: String,
@@ -94,6 +97,9 @@ pub(super) struct RunView {
     /// Whether what stands at the vendor now is of this send.
     #[serde(skip)]
     pub(super) is_latest: bool,
+    /// What stood at the vendor before.
+    #[serde(skip)]
+    pub(super) before: Arc<[Delivered]>,
 }
 
 #[derive(Serialize)]
@@ -112,18 +118,26 @@ impl RunView {
 /// "Send now".
 pub(super) async fn send(State(page): State<Page>, Posted(form): Posted<Pairs>) -> Response {
     let action = form.get("action").cloned().unwrap_or_default();
-    // What goes wrong on purpose goes wrong once.
-    let mut kept = form.clone();
-    kept.retain(|name, _| !["fault", "fault_text", "vendor_fault"].contains(&name.as_str()));
-    page.remember(&action, kept);
-    let order = match page.order(&form).await {
-        Ok(order) => order,
-        Err(why) => return page.refuse(&why),
-    };
     let chosen = form.get("vendor_fault").map(String::as_str).unwrap_or_default();
-    match page.begin(order, chosen).await {
-        Ok(run) => back(&form, &[("run", run.to_string())]),
-        Err(why) => page.refuse(&why),
+    let began = match page.order(&form).await {
+        Ok(order) => page.begin(order, chosen).await,
+        Err(why) => Err(why),
+    };
+    match began {
+        Ok(run) => {
+            // What goes wrong on purpose goes wrong once.
+            let mut kept = form.clone();
+            kept.retain(|name, _| {
+                !["fault", "fault_text", "vendor_fault"].contains(&name.as_str())
+            });
+            page.remember(&action, kept);
+            back(&form, &[("run", run.to_string())])
+        }
+        Err(not_sent) => {
+            page.remember(&action, form.clone());
+            page.tell(Told { not_sent, ..Told::default() });
+            back(&form, &[])
+        }
     }
 }
 
@@ -212,8 +226,9 @@ impl Page {
     /// Sends, with a vendor that fails as asked.
     pub(super) async fn begin(&self, order: Order, mischief: &str) -> Result<RunId, String> {
         let action = order.action.name.clone();
-        let mut vendor_fault = None;
+        let (mut vendor_fault, mut before) = (None, Vec::new());
         if let Some(vendors) = self.vendors() {
+            before = vendors.objects(&action).await;
             let known = vendors.mischiefs(&action).into_iter();
             vendor_fault = known.into_iter().find(|one| one.id == mischief);
             vendors.prepare(&action, mischief);
@@ -227,7 +242,8 @@ impl Page {
             }
         };
         let run = running.run;
-        let kept = Kept { running: running.clone(), order, vendor_fault };
+        let before = before.into();
+        let kept = Kept { running: running.clone(), order, vendor_fault, before };
         {
             let mut all = locked(&self.0.sends.kept);
             all.push_back(kept);
@@ -300,6 +316,7 @@ impl Page {
             exchanges: Vec::new(),
             wrong: Pairs::new(),
             is_latest,
+            before: Arc::clone(&kept.before),
         };
         if let Some(sent) = sent {
             self.add_result(&mut view, &sent);
@@ -382,6 +399,7 @@ impl Page {
             exchanges: entry.iter().map(|entry| ExchangeView::of(entry)).collect(),
             wrong: Pairs::new(),
             is_latest: false,
+            before: Arc::default(),
         })
     }
 }

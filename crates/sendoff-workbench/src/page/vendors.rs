@@ -43,7 +43,7 @@ pub struct Known {
 }
 
 /// A finished object at a vendor.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Delivered {
     /// Where it stands.
     pub name: String,
