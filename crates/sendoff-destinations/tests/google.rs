@@ -10,7 +10,7 @@ use sendoff::ByteStream;
 use sendoff::testing::{Damage, Flow, Injury};
 use serde_json::{Value, json};
 
-use stage::{Asked, Script, delivered, refused, with, with_status};
+use stage::{Asked, Script, acting_as, delivered, refused, with, with_status};
 
 const MIB: usize = 1024 * 1024;
 
@@ -57,6 +57,28 @@ impl Stage {
 
     fn seen(&self, part: &str) -> Vec<Asked> {
         self.vendor.asked_for(part)
+    }
+
+    /// Changes a file in Drive as its user does there.
+    async fn change(&self, token: &str, method: &str, path: &str, change: Value) {
+        let body = bytes::Bytes::from(change.to_string());
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/drive/v3/files/{path}supportsAllDrives=true"))
+            .header("host", "www.googleapis.com")
+            .header("content-type", "application/json")
+            .header("authorization", token)
+            .body(ByteStream::new(futures_util::stream::iter([Ok(body)])))
+            .unwrap();
+        let response = self.vendor.behind().handle(request).await;
+        assert_eq!(response.status(), 200, "{path}: {:?}", response.body());
+    }
+
+    /// What the last request was sent with.
+    fn last_token(&self) -> String {
+        let asked = self.seen("supportsAllDrives").into_iter().rev();
+        let mut tokens = asked.map(|asked| asked.header("authorization").to_owned());
+        tokens.find(|token| !token.is_empty()).unwrap()
     }
 
     /// The ranges of what was sent to sessions.
@@ -225,6 +247,8 @@ async fn overwrite_says_what_becomes_of_a_file_of_the_same_name() {
 const REPORTS: &str = "1ReportsFolderOfTests";
 const YEARS: &str = "1YearsFolderOfTheTests";
 const FINANCE: &str = "0AFinanceSharedUk9PVA";
+/// The first file that a test makes.
+const FIRST: &str = "1FileNumber0001OfTests?";
 
 /// Names and labels of a field's choices.
 fn choices(field: &Value) -> Vec<(&str, &str)> {
@@ -357,16 +381,8 @@ async fn the_same_file_gets_new_content_whatever_it_is_called_by_now() {
     assert_eq!(stage.stored().await, [(format!("{REPORTS}/orders.csv"), 20)]);
     // Somebody renames it, and makes another one of its old name.
     let provider = stage.vendor.behind().provider().unwrap();
-    let token = provider.log_in().access;
-    let renamed = bytes::Bytes::from_static(br#"{"name": "Orders of all"}"#);
-    let body = ByteStream::new(futures_util::stream::iter([Ok(renamed)]));
-    let request = Request::patch("/drive/v3/files/1FileNumber0001OfTests?supportsAllDrives=true")
-        .header("host", "www.googleapis.com")
-        .header("content-type", "application/json")
-        .header("authorization", format!("Bearer {token}"))
-        .body(body)
-        .unwrap();
-    assert_eq!(stage.vendor.behind().handle(request).await.status(), 200);
+    let token = format!("Bearer {}", provider.log_in().access);
+    stage.change(&token, "PATCH", FIRST, json!({"name": "Orders of all"})).await;
     delivered(&stage.send(5, json!({})).await);
     delivered(&stage.send(30, replace).await);
     let mut stored = stage.stored().await;
@@ -380,6 +396,50 @@ async fn the_same_file_gets_new_content_whatever_it_is_called_by_now() {
     // Keep both, as Drive does.
     delivered(&stage.send(50, json!({})).await);
     assert_eq!(stage.stored().await.len(), 3);
+}
+
+/// Both deliveries go to "My Drive" by the same name, and each of the users has one of his own.
+#[tokio::test]
+async fn what_another_user_delivered_and_shared_is_not_written_to() {
+    let stage = Stage::without_login("google_drive").await;
+    let [ada, ben] = ["ada@example.com", "ben@example.com"].map(acting_as);
+    let wish = json!({"folderid": "", "if_exists": "overwrite"});
+    delivered(&stage.send_by(&ben, 10, wish.clone()).await);
+    let shared = json!({"type": "user", "role": "writer", "emailAddress": "ada@example.com"});
+    let permissions = FIRST.replace('?', "/permissions?");
+    stage.change(&stage.last_token(), "POST", &permissions, shared).await;
+    for bytes in [20, 30] {
+        delivered(&stage.send_by(&ada, bytes, wish.clone()).await);
+    }
+    let bens = ("0AHOMEofben-example-com/orders.csv".to_owned(), 10);
+    assert_eq!(stage.stored().await, [bens, ("0AHOMEofTheLoggedInUser/orders.csv".into(), 30)]);
+}
+
+/// What others delivered to a folder is replaced as long as it lies there, whatever its name.
+#[tokio::test]
+async fn what_its_owner_moved_out_of_a_shared_folder_is_his() {
+    let stage = Stage::without_login("google_drive").await;
+    let [ada, ben] = ["ada@example.com", "ben@example.com"].map(acting_as);
+    let wish = json!({"if_exists": "overwrite"});
+    stage.form(&ada, json!({"folderid": REPORTS})).await;
+    let share = |with: &str| json!({"type": "user", "role": "writer", "emailAddress": with});
+    let folder = format!("{REPORTS}/permissions?");
+    stage.change(&stage.last_token(), "POST", &folder, share("ben@example.com")).await;
+    delivered(&stage.send_by(&ben, 10, wish.clone()).await);
+    let bens = stage.last_token();
+    stage.change(&bens, "PATCH", FIRST, json!({"name": "Ours"})).await;
+    delivered(&stage.send_by(&ada, 20, wish.clone()).await);
+    assert_eq!(stage.stored().await, [(format!("{REPORTS}/Ours"), 20)]);
+    let away = format!("{FIRST}addParents=root&removeParents={REPORTS}&");
+    stage.change(&bens, "PATCH", &away, json!({})).await;
+    let permissions = FIRST.replace('?', "/permissions?");
+    stage.change(&bens, "POST", &permissions, share("ada@example.com")).await;
+    // Its owner's next delivery still knows it, and nobody else's.
+    delivered(&stage.send_by(&ben, 30, wish.clone()).await);
+    let moved = ("0AHOMEofben-example-com/Ours".to_owned(), 30);
+    assert_eq!(stage.stored().await, [moved.clone()]);
+    delivered(&stage.send_by(&ada, 40, wish).await);
+    assert_eq!(stage.stored().await, [moved, (format!("{REPORTS}/orders.csv"), 40)]);
 }
 
 #[tokio::test]
@@ -413,18 +473,7 @@ async fn sharing_is_told_and_undoes_nothing() {
 #[tokio::test]
 async fn a_service_account_needs_nobody_s_login() {
     let stage = Stage::without_login("google_drive").await;
-    let cloud = sendoff_destinations::fakes().into_iter().map(|make| make().1.settings());
-    let key = cloud.into_iter().find_map(|s| s.get("private_key").map(str::to_owned)).unwrap();
-    let file = json!({
-        "client_email": "looker@sendoff-demo.iam.gserviceaccount.com",
-        "private_key": key,
-        "project_id": "sendoff-demo",
-    });
-    let settings = json!({
-        "service_account_json": file.to_string(),
-        "act_as": "ada@example.com",
-        "state_url": "https://looker.example/action_hub_state/1",
-    });
+    let settings = acting_as("ada@example.com");
     delivered(&stage.send_by(&settings, 10, json!({})).await);
     assert_eq!(stage.stored().await, [(format!("{REPORTS}/orders.csv"), 10)]);
     let form = stage.form(&settings, json!({"fetchpls": "fetch"})).await;

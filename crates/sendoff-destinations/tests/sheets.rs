@@ -8,7 +8,7 @@ use http::Request;
 use sendoff::ByteStream;
 use serde_json::{Value, json};
 
-use stage::{Asked, Script, delivered, refusal, refused, with, with_status};
+use stage::{Asked, Script, acting_as, delivered, refusal, refused, with, with_status};
 
 const ORDERS: &str = "1OrdersSpreadsheetOfTests";
 const COMMIT: &str = "batchUpdate?fields=spreadsheetId ";
@@ -50,8 +50,12 @@ impl Stage {
     }
 
     async fn send(&self, kind: &str, data: &str, more: Value) -> Value {
+        self.send_by(self.0.settings(), kind, data, more).await
+    }
+
+    async fn send_by(&self, settings: Value, kind: &str, data: &str, more: Value) -> Value {
         let form = with(json!(self.vendor().behind().answers()), more);
-        let mut body = stage::query(self.0.settings(), form, data);
+        let mut body = stage::query(settings, form, data);
         body["scheduled_plan"] = json!({ "scheduled_plan_id": 88, "title": "Sales" });
         body["attachment"]["extension"] = kind.into();
         self.0.execute("google_sheets", body).await
@@ -249,6 +253,30 @@ async fn a_new_spreadsheet_has_the_name_without_csv_and_is_found_again() {
     refused(&stage.send("csv", CSV, form).await, "invalid argument");
     let path = "/drive/v3/files/1FileNumber0003OfTests?supportsAllDrives=true";
     assert_eq!(stage.ask("www.googleapis.com", path).await["trashed"], true);
+}
+
+#[tokio::test]
+async fn what_another_user_delivered_and_shared_is_not_written_to() {
+    let stage = Stage(stage::Stage::set(Script::before("google_sheets").without_login()).await);
+    let [ada, ben] = ["ada@example.com", "ben@example.com"].map(acting_as);
+    let wish = json!({"folderid": "", "filename": "totals"});
+    delivered(&stage.send_by(ben, "csv", "Whose\nBen\n", wish.clone()).await);
+    let shared = json!({"type": "user", "role": "writer", "emailAddress": "ada@example.com"});
+    let token = stage.seen("/v4/")[0].header("authorization").to_owned();
+    let request = Request::post("/drive/v3/files/1FileNumber0001OfTests/permissions")
+        .header("host", "www.googleapis.com")
+        .header("content-type", "application/json")
+        .header("authorization", token)
+        .body(ByteStream::new(futures_util::stream::iter([Ok(shared.to_string().into())])))
+        .unwrap();
+    assert_eq!(stage.vendor().behind().handle(request).await.status(), 200);
+    for _ in 0..2 {
+        delivered(&stage.send_by(ada.clone(), "csv", "Whose\nAda\n", wish.clone()).await);
+    }
+    assert_eq!(stage.seen("POST /drive/v3/files").len(), 2, "each has one of his own");
+    let path = |id: &str| format!("/v4/spreadsheets/{id}:batchUpdate");
+    assert_eq!(stage.seen(&path("1FileNumber0001OfTests")).len(), 2, "Ben's delivery alone");
+    assert_eq!(stage.seen(&path("1FileNumber0002OfTests")).len(), 4);
 }
 
 #[tokio::test]

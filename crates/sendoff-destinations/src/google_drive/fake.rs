@@ -7,6 +7,7 @@
 
 mod query;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -30,9 +31,11 @@ pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
 }
 
 const FOLDER: &str = "application/vnd.google-apps.folder";
+const ADA: &str = "ada@example.com";
+/// Ada's.
 const HOME: &str = "0AHOMEofTheLoggedInUser";
 const FINANCE: &str = "0AFinanceSharedUk9PVA";
-/// Folders that are there: id, name, parent and shared drive.
+/// Folders that are there, Ada's but for those of the shared drive: id, name, parent and drive.
 const FOLDERS: [(&str, &str, &str, Option<&str>); 5] = [
     (HOME, "My Drive", "", None),
     ("1ReportsFolderOfTests", "Reports", HOME, None),
@@ -62,6 +65,56 @@ struct File {
     /// As the API shows it.
     resource: Value,
     uploaded: Uploaded,
+    /// Roles by e-mail address.
+    shared: BTreeMap<String, String>,
+}
+
+impl File {
+    fn new(resource: Value) -> Self {
+        Self { resource, uploaded: Uploaded::default(), shared: BTreeMap::new() }
+    }
+
+    fn is_owned_by(&self, who: &str) -> bool {
+        self.resource["owners"][0]["emailAddress"] == who
+    }
+}
+
+impl State {
+    /// What somebody may do with a file: what was given to him, or goes down to it from a folder
+    /// above. `None` if he does not see it.
+    fn role<'a>(&'a self, file: &'a File, who: &str) -> Option<&'a str> {
+        // Everybody is a member of the shared drive.
+        if !file.resource["driveId"].is_null() || file.is_owned_by(who) {
+            return Some("owner");
+        }
+        if let Some(role) = file.shared.get(who) {
+            return Some(role);
+        }
+        let parent = &file.resource["parents"][0];
+        let above = self.files.iter().find(|above| above.resource["id"] == *parent)?;
+        self.role(above, who)
+    }
+}
+
+/// The topmost folder of somebody's own drive.
+fn home(who: &str) -> String {
+    match who {
+        ADA => HOME.to_owned(),
+        who => format!("0AHOMEof{}", who.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
+    }
+}
+
+fn folder(id: &str, name: &str, parent: &str, drive: Option<&str>, owner: &str) -> File {
+    let mut resource = json!({"id": id, "name": name, "mimeType": FOLDER,
+        "trashed": false, "capabilities": {"canAddChildren": true}});
+    if !parent.is_empty() {
+        resource["parents"] = json!([parent]);
+    }
+    match drive {
+        Some(drive) => resource["driveId"] = json!(drive),
+        None => resource["owners"] = json!([{"emailAddress": owner}]),
+    }
+    File::new(resource)
 }
 
 /// What an upload is begun with.
@@ -69,12 +122,15 @@ struct Wanted {
     /// The file whose content is replaced.
     id: Option<String>,
     metadata: Value,
+    who: String,
 }
 
 /// A request's head as the dialect reads it.
 struct Asked<'a> {
     head: &'a Parts,
     query: Vec<(String, String)>,
+    /// The e-mail address of who asks.
+    who: String,
 }
 
 impl Asked<'_> {
@@ -120,18 +176,8 @@ impl FakeDrive {
     }
 
     pub(crate) fn with_login(login: OAuth) -> Self {
-        let folder = |(id, name, parent, drive): (&str, &str, &str, Option<&str>)| {
-            let mut resource = json!({"id": id, "name": name, "mimeType": FOLDER,
-                "trashed": false, "capabilities": {"canAddChildren": true}});
-            if !parent.is_empty() {
-                resource["parents"] = json!([parent]);
-            }
-            if let Some(drive) = drive {
-                resource["driveId"] = json!(drive);
-            }
-            File { resource, uploaded: Uploaded::default() }
-        };
-        let files = FOLDERS.map(folder).to_vec();
+        let files =
+            FOLDERS.map(|(id, name, parent, drive)| folder(id, name, parent, drive, ADA)).to_vec();
         Self {
             provider: Provider::new(login),
             tokens: Tokens::default(),
@@ -144,32 +190,41 @@ impl FakeDrive {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a file that is there already.
-    pub(crate) fn put(&self, resource: Value) {
-        self.state().files.push(File { resource, uploaded: Uploaded::default() });
+    /// Adds a file of Ada's that is there already.
+    pub(crate) fn put(&self, mut resource: Value) {
+        resource["owners"] = json!([{"emailAddress": ADA}]);
+        self.state().files.push(File::new(resource));
     }
 
-    /// A file that is not in the bin.
-    pub(crate) fn resource(&self, id: &str) -> Option<Value> {
+    /// A file that is not in the bin, as somebody sees it.
+    pub(crate) fn resource(&self, id: &str, who: &str) -> Option<Value> {
         let state = self.state();
-        let file = state.files.iter().find(|file| file.resource["id"] == id);
-        file.map(|file| file.resource.clone()).filter(|file| file["trashed"] != true)
+        let file = state.files.iter().find(|file| file.resource["id"] == id)?;
+        state.role(file, who)?;
+        Some(file.resource.clone()).filter(|file| file["trashed"] != true)
     }
 
     /// The e-mail address of whom the token belongs to.
     pub(crate) fn who(&self, headers: &HeaderMap) -> Result<String, Response<Bytes>> {
         if self.provider.knows(headers) {
-            return Ok("ada@example.com".to_owned());
+            return Ok(ADA.to_owned());
         }
         let claims = self.tokens.check(headers)?;
         let subject = claims["sub"].as_str().or(claims["iss"].as_str());
-        Ok(subject.unwrap_or_default().to_owned())
+        let who = subject.unwrap_or_default().to_owned();
+        let mut state = self.state();
+        let home = home(&who);
+        if state.files.iter().all(|file| file.resource["id"] != home) {
+            state.files.push(folder(&home, "My Drive", "", None, &who));
+        }
+        Ok(who)
     }
 
     pub(crate) async fn answer(&self, request: Request<ByteStream>) -> Answer {
         let (head, body) = request.into_parts();
         let query = url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
-        let asked = Asked { query: query.into_owned().collect(), head: &head };
+        let query = query.into_owned().collect();
+        let mut asked = Asked { query, head: &head, who: String::new() };
         let host = head.headers.get("host").and_then(|host| host.to_str().ok());
         let path = head.uri.path();
         match (host, &head.method, path) {
@@ -183,12 +238,12 @@ impl FakeDrive {
             let request = (&head.method, &head.headers, body);
             return self.sessions.handle(id, request, |wanted, up| self.store(wanted, up)).await;
         }
-        let who = self.who(&head.headers)?;
+        asked.who = self.who(&head.headers)?;
         let (_, path) = path.split_at(1);
         let names: Vec<&str> = path.split('/').collect();
         match (head.method.as_str(), &names[..]) {
             ("GET", ["oauth2", "v2", "userinfo"]) => {
-                Ok(answer(200, &json!({"id": "1", "email": who, "verified_email": true})))
+                Ok(answer(200, &json!({"id": "1", "email": asked.who, "verified_email": true})))
             }
             ("GET", ["drive", "v3", "drives"]) => self.drives(&asked),
             ("GET", ["drive", "v3", "files"]) => self.list(&asked),
@@ -199,7 +254,8 @@ impl FakeDrive {
                 let metadata = json_of(&asked, body).await?;
                 self.check_parent(&metadata, &asked)?;
                 writable(&metadata, false)?;
-                self.store(&Wanted { id: None, metadata }, Uploaded::default())
+                let wanted = Wanted { id: None, metadata, who: asked.who };
+                self.store(&wanted, Uploaded::default())
             }
             ("PATCH", ["drive", "v3", "files", id]) => self.change(id, &asked, body).await,
             ("POST", ["drive", "v3", "files", id, "permissions"]) => {
@@ -214,11 +270,27 @@ impl FakeDrive {
     }
 
     fn file(&self, state: &State, id: &str, asked: &Asked<'_>) -> Result<File, Response<Bytes>> {
-        let id = if id == "root" { HOME } else { id };
+        let id = if id == "root" { &home(&asked.who) } else { id };
         let file = state.files.iter().find(|file| file.resource["id"] == id);
         // Who does not say that he knows shared drives does not see them.
-        let seen = |file: &&File| asked.knows_drives() || file.resource["driveId"].is_null();
+        let seen = |file: &&File| {
+            state.role(file, &asked.who).is_some()
+                && (asked.knows_drives() || file.resource["driveId"].is_null())
+        };
         file.filter(seen).cloned().ok_or_else(|| not_found(id))
+    }
+
+    /// As [`file`](Self::file), to write to it.
+    fn own(&self, state: &State, id: &str, asked: &Asked<'_>) -> Result<File, Response<Bytes>> {
+        let file = self.file(state, id, asked)?;
+        match state.role(&file, &asked.who) {
+            Some("owner" | "writer") => Ok(file),
+            _ => Err(refusal(
+                403,
+                "insufficientFilePermissions",
+                "The user does not have sufficient permissions for this file.",
+            )),
+        }
     }
 
     fn list(&self, asked: &Asked<'_>) -> Answer {
@@ -247,12 +319,19 @@ impl FakeDrive {
             return Err(refusal(400, "invalidParameter", "Invalid field selection"));
         }
         let state = self.state();
-        let mine = |file: &&File| match drive {
-            None => file.resource["driveId"].is_null() && file.resource["id"] != HOME,
+        let home = home(&asked.who);
+        // "Files owned by or shared to the user"
+        // (<https://developers.google.com/workspace/drive/api/reference/rest/v3/files/list>).
+        let seen = |file: &&File| match drive {
+            None => {
+                file.resource["driveId"].is_null()
+                    && file.resource["id"] != home
+                    && state.role(file, &asked.who).is_some()
+            }
             Some(drive) => file.resource["driveId"] == drive && file.resource["id"] != drive,
         };
-        let fits = |file: &&File| condition.holds(&file.resource, HOME);
-        let all = state.files.iter().rev().filter(mine).filter(fits);
+        let fits = |file: &&File| condition.holds(&file.resource, &home, &asked.who);
+        let all = state.files.iter().rev().filter(seen).filter(fits);
         let found: Vec<_> = all.map(|file| file.resource.clone()).collect();
         let mut page = json!({"files": found.iter().take(size).collect::<Vec<_>>()});
         if found.len() > size {
@@ -264,10 +343,14 @@ impl FakeDrive {
     async fn change(&self, id: &str, asked: &Asked<'_>, body: ByteStream) -> Answer {
         let change = json_of(asked, body).await?;
         let mut state = self.state();
-        let file = self.file(&state, id, asked)?;
+        let file = self.own(&state, id, asked)?;
         writable(&change, true)?;
         let at = state.files.iter().position(|each| each.resource["id"] == file.resource["id"]);
         let at = at.ok_or_else(|| not_found(id))?;
+        if let (Some(to), Some(_)) = (asked.query("addParents"), asked.query("removeParents")) {
+            let to = self.own(&state, to, asked)?.resource["id"].clone();
+            state.files[at].resource["parents"] = json!([to]);
+        }
         if let (Some(old), Some(new)) =
             (state.files[at].resource.as_object_mut(), change.as_object())
         {
@@ -278,7 +361,8 @@ impl FakeDrive {
 
     async fn share(&self, id: &str, asked: &Asked<'_>, body: ByteStream) -> Answer {
         let permission = json_of(asked, body).await?;
-        self.file(&self.state(), id, asked)?;
+        let mut state = self.state();
+        let file = self.own(&state, id, asked)?;
         let email = permission["emailAddress"].as_str().unwrap_or_default();
         match (permission["type"].as_str(), permission["role"].as_str()) {
             (Some("user" | "group"), Some("reader" | "commenter" | "writer")) => {}
@@ -288,6 +372,10 @@ impl FakeDrive {
             let text = "Bad Request. User message: \"You are trying to invite someone without a \
                         Google account.\"";
             return Err(refusal(400, "invalidSharingRequest", text));
+        }
+        let given = state.files.iter_mut().find(|each| each.resource["id"] == file.resource["id"]);
+        if let (Some(file), Some(role)) = (given, permission["role"].as_str()) {
+            file.shared.insert(email.to_owned(), role.to_owned());
         }
         Ok(answer(200, &json!({"id": "1", "type": "user", "role": permission["role"]})))
     }
@@ -299,16 +387,17 @@ impl FakeDrive {
         }
         writable(&metadata, id.is_some())?;
         match id {
-            Some(id) => drop(self.file(&self.state(), id, asked)?),
+            Some(id) => drop(self.own(&self.state(), id, asked)?),
             None => self.check_parent(&metadata, asked)?,
         }
         let url = format!("https://www.googleapis.com{}", asked.head.uri);
-        Ok(self.sessions.begin(&url, Wanted { id: id.map(str::to_owned), metadata }))
+        let wanted = Wanted { id: id.map(str::to_owned), metadata, who: asked.who.clone() };
+        Ok(self.sessions.begin(&url, wanted))
     }
 
     fn check_parent(&self, metadata: &Value, asked: &Asked<'_>) -> Result<(), Response<Bytes>> {
         let parent = metadata["parents"][0].as_str().unwrap_or("root");
-        let parent = self.file(&self.state(), parent, asked)?;
+        let parent = self.own(&self.state(), parent, asked)?;
         match parent.resource["mimeType"] == FOLDER {
             true => Ok(()),
             false => Err(refusal(403, "parentNotAFolder", "The parent is no folder.")),
@@ -317,24 +406,29 @@ impl FakeDrive {
 
     fn store(&self, wanted: &Wanted, uploaded: Uploaded) -> Answer {
         let mut state = self.state();
-        let Wanted { id, metadata } = wanted;
-        let mut resource = match id {
+        let Wanted { id, metadata, who } = wanted;
+        let mut file = match id {
             Some(id) => {
                 let at = state.files.iter().position(|file| file.resource["id"] == **id);
-                state.files.remove(at.ok_or_else(|| not_found(id))?).resource
+                state.files.remove(at.ok_or_else(|| not_found(id))?)
             }
             None => {
                 state.made += 1;
                 let parent = metadata["parents"][0].as_str().unwrap_or("root");
-                let parent = if parent == "root" { HOME } else { parent };
+                let parent = if parent == "root" { &home(who) } else { parent };
                 let inside = state.files.iter().find(|file| file.resource["id"] == parent);
                 let drive = inside.map_or(Value::Null, |folder| folder.resource["driveId"].clone());
                 let id = format!("1FileNumber{:04}OfTests", state.made);
                 let link = format!("https://drive.google.com/file/d/{id}/view?usp=drivesdk");
-                json!({"id": id, "name": "Untitled", "parents": [parent], "driveId": drive,
-                    "trashed": false, "webViewLink": link, "appProperties": {}})
+                let mut resource = json!({"id": id, "name": "Untitled", "parents": [parent],
+                    "driveId": drive, "trashed": false, "webViewLink": link, "appProperties": {}});
+                if drive.is_null() {
+                    resource["owners"] = json!([{"emailAddress": who}]);
+                }
+                File::new(resource)
             }
         };
+        let resource = &mut file.resource;
         for member in ["name", "mimeType"] {
             if let Some(value) = metadata.get(member) {
                 resource[member] = value.clone();
@@ -349,8 +443,9 @@ impl FakeDrive {
             resource["size"] = json!(uploaded.bytes.to_string());
             resource["md5Checksum"] = json!(hex(&uploaded.md5));
         }
-        let stored = answer(200, &resource);
-        state.files.push(File { resource, uploaded });
+        let stored = answer(200, resource);
+        file.uploaded = uploaded;
+        state.files.push(file);
         Ok(stored)
     }
 }

@@ -13,7 +13,7 @@ use crate::shared::aws::hex;
 use crate::shared::google::resumable::{Sent, Target};
 use crate::shared::google::{Domains, Google};
 
-/// Properties that this app alone sees
+/// Properties that this app alone sees, whichever of its users asks
 /// (<https://developers.google.com/workspace/drive/api/guides/properties>): which delivery wrote
 /// the file, and which name it had, so that it is found again after somebody renamed it.
 pub(crate) const DELIVERY: &str = "sendoff_delivery";
@@ -125,6 +125,26 @@ pub(crate) fn known_as(folder: &Folder, name: &str) -> String {
     hex(&hash.finalize()[..16])
 }
 
+/// The query for a file that lies in a folder by one of these names.
+fn named(folder: &Folder, names: &[&str]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("name = {}", quoted(name))).collect();
+    format!("({}) and {} in parents", names.join(" or "), quoted(&folder.id))
+}
+
+/// The query for what a delivery by one of these names replaces: what lies in the folder by the
+/// name, and what was delivered there by it, wherever its owner moved it.
+pub(crate) fn replaceable(folder: &Folder, key: &str, names: &[&str]) -> String {
+    let ours = format!("appProperties has {{ key='{KNOWN_AS}' and value='{key}' }}");
+    let ours = match &folder.drive {
+        // All that lies in a shared drive is the drive's.
+        Some(_) => ours,
+        // What another user of this app delivered and shared carries the same properties: it is
+        // meant as long as it lies in this folder, and no longer.
+        None => format!("{ours} and ('me' in owners or {} in parents)", quoted(&folder.id)),
+    };
+    format!("(({ours}) or ({}))", named(folder, names))
+}
+
 /// The file that stands there already.
 ///
 /// # Errors
@@ -137,12 +157,11 @@ pub(super) async fn existing(
     wish: IfThere,
 ) -> Result<Option<There>> {
     let key = known_as(folder, name);
-    let query = format!(
-        "trashed = false and (appProperties has {{ key='{KNOWN_AS}' and value='{key}' }} or (name \
-         = {} and {} in parents))",
-        quoted(name),
-        quoted(&folder.id)
-    );
+    let which = match wish {
+        IfThere::Fail => named(folder, &[name]),
+        IfThere::KeepBoth | IfThere::Overwrite => replaceable(folder, &key, &[name]),
+    };
+    let query = format!("trashed = false and {which}");
     let fields = format!("files({FIELDS})");
     let query = [
         ("q", query.as_str()),
@@ -152,15 +171,15 @@ pub(super) async fn existing(
     ];
     let found: Found = api::files(google, folder.drive.as_deref(), &query).await?;
     if wish == IfThere::Fail {
-        return match found.files.iter().any(|file| file.name == name) {
-            true => Err(Error::form(
+        return match found.files.is_empty() {
+            false => Err(Error::form(
                 "filename",
                 format!(
                     "{name} is there already, and the form says to fail then. Choose another name, \
                      or another answer to \"If It Exists\"."
                 ),
             )),
-            false => Ok(None),
+            true => Ok(None),
         };
     }
     let mut fitting: Vec<_> = found.files.into_iter().filter(|file| kind.fits(file)).collect();

@@ -133,7 +133,9 @@ impl Place {
     pub(crate) async fn found(self, google: &Google) -> Result<Folder> {
         let (id, field) = match self {
             Self::MyDrive => {
-                return Ok(Folder { id: ROOT.into(), name: "My Drive".into(), drive: None });
+                // Everybody's is called `root`, and what is delivered there is known by the id.
+                let id = api::entry(google, ROOT).await?.id;
+                return Ok(Folder { id, name: "My Drive".into(), drive: None });
             }
             Self::SharedDrive(drive) => {
                 let name = "the shared drive".into();

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::api::{self, Book};
 use super::{Form, Overwrite, VENDOR};
-use crate::google_drive::api::{self as drive, everywhere, quoted};
-use crate::google_drive::file::{DELIVERY, KNOWN_AS, known_as};
+use crate::google_drive::api::{self as drive, everywhere};
+use crate::google_drive::file::{DELIVERY, KNOWN_AS, known_as, replaceable};
 use crate::google_drive::place::{Folder, Place};
 use crate::shared::file_options;
 use crate::shared::google::Google;
@@ -167,13 +167,8 @@ pub(super) async fn listed(google: &Google, text: &str) -> Result<(String, Vec<I
 async fn existing(google: &Google, folder: &Folder, name: &str) -> Result<Vec<File>> {
     let key = known_as(folder, name);
     // The reference hub's have the ending of the data that they were made from.
-    let query = format!(
-        "trashed = false and mimeType = '{SPREADSHEET}' and (appProperties has {{ \
-         key='{KNOWN_AS}' and value='{key}' }} or ((name = {} or name = {}) and {} in parents))",
-        quoted(name),
-        quoted(&format!("{name}.csv")),
-        quoted(&folder.id)
-    );
+    let which = replaceable(folder, &key, &[name, &format!("{name}.csv")]);
+    let query = format!("trashed = false and mimeType = '{SPREADSHEET}' and {which}");
     let query = [
         ("q", query.as_str()),
         ("orderBy", "modifiedTime desc"),

@@ -108,7 +108,7 @@ impl FakeSheets {
             return self.drive.answer(request).await;
         }
         let (head, body) = request.into_parts();
-        self.drive.who(&head.headers)?;
+        let who = self.drive.who(&head.headers)?;
         self.spend(&head)?;
         let path = head.uri.path().to_owned();
         let names: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -117,7 +117,7 @@ impl FakeSheets {
         };
         let (id, rest) = rest.split_first().unwrap_or((&"", &[]));
         let (id, verb) = id.split_once(':').unwrap_or((id, ""));
-        self.find(id)?;
+        self.find(id, &who)?;
         match (head.method.as_str(), verb, rest) {
             ("GET", "", []) => self.get(id, &head),
             ("POST", "batchUpdate", []) => self.batch(id, &head, body).await,
@@ -158,10 +158,10 @@ impl FakeSheets {
         }
     }
 
-    /// A spreadsheet that Drive knows; one that was just made has an empty tab.
-    fn find(&self, id: &str) -> Result<(), Response<Bytes>> {
+    /// A spreadsheet that somebody sees in Drive; one that was just made has an empty tab.
+    fn find(&self, id: &str, who: &str) -> Result<(), Response<Bytes>> {
         let mut books = self.books();
-        let file = self.drive.resource(id).filter(|file| file["mimeType"] == SPREADSHEET);
+        let file = self.drive.resource(id, who).filter(|file| file["mimeType"] == SPREADSHEET);
         let Some(file) = file else {
             return Err(refused(404, "NOT_FOUND", "Requested entity was not found."));
         };

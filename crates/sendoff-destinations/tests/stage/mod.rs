@@ -419,6 +419,22 @@ pub fn with(mut base: Value, more: Value) -> Value {
     base
 }
 
+/// Settings by which a service account of Google's acts in somebody's name.
+pub fn acting_as(email: &str) -> Value {
+    let all = sendoff_destinations::fakes().into_iter().map(|make| make().1.settings());
+    let key = all.into_iter().find_map(|s| s.get("private_key").map(str::to_owned)).unwrap();
+    let file = json!({
+        "client_email": "looker@sendoff-demo.iam.gserviceaccount.com",
+        "private_key": key,
+        "project_id": "sendoff-demo",
+    });
+    json!({
+        "service_account_json": file.to_string(),
+        "act_as": email,
+        "state_url": "https://looker.example/action_hub_state/1",
+    })
+}
+
 /// The message of a success.
 #[track_caller]
 pub fn delivered(answer: &Value) -> &str {

@@ -12,15 +12,18 @@ pub(super) enum Condition {
     /// The name begins with a text.
     Contains(String),
     In(String),
+    /// Who asks is an owner.
+    Mine,
     Has(String, String),
     Trashed(bool),
 }
 
 impl Condition {
-    pub(super) fn holds(&self, file: &Value, home: &str) -> bool {
+    /// Whether a file is so, for somebody and his own drive.
+    pub(super) fn holds(&self, file: &Value, home: &str, who: &str) -> bool {
         match self {
-            Self::All(all) => all.iter().all(|one| one.holds(file, home)),
-            Self::Any(all) => all.iter().any(|one| one.holds(file, home)),
+            Self::All(all) => all.iter().all(|one| one.holds(file, home, who)),
+            Self::Any(all) => all.iter().any(|one| one.holds(file, home, who)),
             Self::Is(member, text) => file[*member] == **text,
             Self::Contains(text) => {
                 let name = file["name"].as_str().unwrap_or_default().to_lowercase();
@@ -30,6 +33,7 @@ impl Condition {
                 let parent = if parent == "root" { home } else { parent };
                 file["parents"].as_array().is_some_and(|all| all.iter().any(|one| one == parent))
             }
+            Self::Mine => file["owners"][0]["emailAddress"] == *who,
             Self::Has(key, value) => file["appProperties"][key] == **value,
             Self::Trashed(trashed) => file["trashed"] == *trashed,
         }
@@ -81,6 +85,9 @@ fn one(rest: &mut &str) -> Option<Condition> {
         let key = word(rest, "key=").then(|| quoted(rest))??;
         let value = (word(rest, "and ") && word(rest, "value=")).then(|| quoted(rest))??;
         return word(rest, "}").then_some(Condition::Has(key, value));
+    }
+    if word(rest, "'me' in owners") {
+        return Some(Condition::Mine);
     }
     let id = quoted(rest)?;
     word(rest, "in parents").then_some(Condition::In(id))
