@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use stage::{Asked, Script, acting_as, delivered, refusal, refused, with, with_status};
 
+const SHEETS: &str = "sheets.googleapis.com";
 const ORDERS: &str = "1OrdersSpreadsheetOfTests";
 const COMMIT: &str = "batchUpdate?fields=spreadsheetId ";
 const ASIDE: &str = "batchUpdate?fields=spreadsheetId%2Creplies";
@@ -67,26 +68,51 @@ impl Stage {
 
     /// Asks the stand-in as Google's own page would.
     async fn ask(&self, host: &str, path: &str) -> Value {
-        let request = Request::get(path)
+        self.told("GET", host, path, None).await
+    }
+
+    async fn told(&self, method: &str, host: &str, path: &str, body: Option<Value>) -> Value {
+        let body = body.map(|body| Ok(body.to_string().into()));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header("host", host)
             .header("authorization", format!("Bearer {}", self.token()))
-            .body(ByteStream::new(futures_util::stream::empty()))
+            .body(ByteStream::new(futures_util::stream::iter(body)))
             .unwrap();
         let response = self.vendor().behind().handle(request).await;
+        assert_eq!(response.status(), 200, "{path}: {:?}", response.body());
         serde_json::from_slice(response.body()).unwrap()
+    }
+
+    /// Somebody types a row below all others of a tab, as far below as `more` says.
+    async fn type_row(&self, tab: &str, more: u64, row: Value) {
+        let tabs = self.tabs(ORDERS).await;
+        let (_, id, rows) = tabs.iter().find(|(title, ..)| title == tab).unwrap();
+        let append = json!({"sheetId": id, "dimension": "ROWS", "length": more});
+        let path = format!("/v4/spreadsheets/{ORDERS}:batchUpdate");
+        let requests = json!({"requests": [{"appendDimension": append}]});
+        self.told("POST", SHEETS, &path, Some(requests)).await;
+        let (tab, row_number) = (tab.replace(' ', "%20"), rows + more);
+        let range = format!("%27{tab}%27%21A{row_number}%3AB{row_number}");
+        let path = format!("/v4/spreadsheets/{ORDERS}/values/{range}?valueInputOption=RAW");
+        let typed = json!({"majorDimension": "ROWS", "values": [row]});
+        self.told("PUT", SHEETS, &path, Some(typed)).await;
     }
 
     /// The cells of a tab.
     async fn cells(&self, id: &str, tab: &str) -> Value {
-        let tab = tab.replace(' ', "%20");
-        let path = format!("/v4/spreadsheets/{id}/values/%27{tab}%27%21A1%3AZ10");
-        self.ask("sheets.googleapis.com", &path).await["values"].take()
+        let tabs = self.tabs(id).await;
+        let (_, _, rows) = tabs.iter().find(|(title, ..)| title == tab).unwrap();
+        let (tab, rows) = (tab.replace(' ', "%20"), rows.min(&10));
+        let path = format!("/v4/spreadsheets/{id}/values/%27{tab}%27%21A1%3AZ{rows}");
+        self.ask(SHEETS, &path).await["values"].take()
     }
 
     /// Titles, ids and rows of the tabs.
     async fn tabs(&self, id: &str) -> Vec<(String, u64, u64)> {
         let path = format!("/v4/spreadsheets/{id}?fields=spreadsheetId%2Csheets");
-        let book = self.ask("sheets.googleapis.com", &path).await;
+        let book = self.ask(SHEETS, &path).await;
         let tabs = book["sheets"].as_array().unwrap_or_else(|| panic!("{book}"));
         let tab = |tab: &Value| {
             let tab = &tab["properties"];
@@ -210,6 +236,87 @@ async fn rows_are_appended_below_the_last_one_without_a_second_header() {
     assert_eq!(stage.tabs(ORDERS).await.len(), 2);
 }
 
+/// The tab is as large as its rows, as one that was made for them is.
+const FULL: &str = "Run 88";
+
+impl Stage {
+    async fn with_a_full_tab() -> Self {
+        let stage = Self::set().await;
+        let wish = json!({"overwrite": "new_tab", "new_tab": FULL});
+        delivered(&stage.send("csv", "ID,City\nO1,Bonn\n", wish).await);
+        stage
+    }
+}
+
+/// Both know the same last row, and neither knows what was typed below it.
+#[tokio::test]
+async fn two_appends_and_what_is_typed_in_the_same_moment_are_all_kept() {
+    // The second needs another column.
+    for second in ["ID,City\nB,Kiel\n", "ID,City,Total\nB,Kiel,1\n"] {
+        let stage = Stage::with_a_full_tab().await;
+        let wish = json!({"overwrite": "append", "tab": FULL});
+        let mut gates = [(); 2].map(|()| stage.vendor().hold(COMMIT));
+        let typed = async {
+            for gate in &mut gates {
+                gate.reached().await;
+            }
+            stage.type_row(FULL, 1, json!(["C", "Jena"])).await;
+            gates.into_iter().for_each(stage::Gate::open);
+        };
+        let [one, two] =
+            ["ID,City\nA,Ulm\n", second].map(|data| stage.send("csv", data, wish.clone()));
+        let (one, two, ()) = futures_util::join!(one, two, typed);
+        delivered(&one);
+        delivered(&two);
+        let cells = stage.cells(ORDERS, FULL).await;
+        let cells = cells.as_array().unwrap();
+        assert_eq!(cells[..2], [json!(["ID", "City"]), json!(["O1", "Bonn"])]);
+        let mut first: Vec<_> = cells[2..].iter().map(|row| row[0].as_str().unwrap()).collect();
+        first.sort_unstable();
+        assert_eq!(first, ["A", "B", "C"], "{second}: {cells:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_is_looked_for_when_the_rows_are_ready() {
+    let stage = Stage::set().await;
+    let append = json!({"overwrite": "append", "tab": "gid=77"});
+    let new_tab = json!({"overwrite": "new_tab", "new_tab": "Run"});
+    for wish in [&append, &new_tab] {
+        let mut gate = stage.vendor().hold(WRITE);
+        let slow = stage.send("csv", "ID,City\nA,Ulm\n", wish.clone());
+        let quick = async {
+            gate.reached().await;
+            delivered(&stage.send("csv", "ID,City\nB,Kiel\n", wish.clone()).await);
+            gate.open();
+        };
+        let (slow, ()) = futures_util::join!(slow, quick);
+        delivered(&slow);
+    }
+    // One header, and the rows as they became ready.
+    let cells = json!([["ID", "City"], ["B", "Kiel"], ["A", "Ulm"]]);
+    assert_eq!(stage.cells(ORDERS, "Notes").await, cells);
+    assert_eq!(stage.cells(ORDERS, "Run").await[1][0], "B");
+    assert_eq!(stage.cells(ORDERS, "Run (2)").await[1][0], "A");
+}
+
+/// The grid is no smaller than others made it while the tab was being replaced.
+#[tokio::test]
+async fn what_is_typed_beside_a_replaced_range_stays() {
+    let stage = Stage::with_a_full_tab().await;
+    let wish = json!({"tab": FULL, "start_cell": "B1"});
+    let mut gate = stage.vendor().hold(COMMIT);
+    let typed = async {
+        gate.reached().await;
+        stage.type_row(FULL, 4, json!(["C"])).await;
+        gate.open();
+    };
+    let (answer, ()) = futures_util::join!(stage.send("csv", "N\n1\n2\n3\n", wish), typed);
+    delivered(&answer);
+    let cells = json!([["ID", "N"], ["O1", 1], ["", 2], ["", 3], [], ["C"]]);
+    assert_eq!(stage.cells(ORDERS, FULL).await, cells);
+}
+
 #[tokio::test]
 async fn a_new_tab_each_time_has_a_name_of_its_own() {
     let stage = Stage::set().await;
@@ -297,7 +404,7 @@ async fn a_spreadsheet_by_its_address_and_a_tab_by_its_name() {
     assert_eq!(stage.seen("/drive/v3/files").len(), 0);
     let form = json!({"spreadsheet": address, "tab": "Made for it"});
     delivered(&stage.send("csv", CSV, form).await);
-    assert_eq!(stage.cells(ORDERS, "Made for it").await.as_array().map(Vec::len), None);
+    assert_eq!(stage.cells(ORDERS, "Made for it").await[1][0], "=SUM(1;2)");
     let tabs = stage.tabs(ORDERS).await;
     assert_eq!((tabs[2].0.as_str(), tabs[2].2), ("Made for it", 4));
     let form = json!({"spreadsheet": address, "tab": "gid=12345"});

@@ -65,7 +65,7 @@ struct Sheet {
     properties: Tab,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Tab {
     #[serde(default, rename = "sheetId")]

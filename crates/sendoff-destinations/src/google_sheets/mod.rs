@@ -199,21 +199,13 @@ impl Action for GoogleSheets {
             google.check_domain(&cx.settings.domains()).await?;
         }
         let found = which.open(&google, form.overwrite, cx.stop()).await?;
-        let target = async {
-            let target = wish.target(&google, &found, &table).await?;
+        let written = async {
+            let wish = wish.checked(&found, &table)?;
             let rows = again.rows().await?;
-            let write = write::Write {
-                google: &google,
-                stop: cx.stop(),
-                book: &found.book,
-                table: &table,
-                target: &target,
-                input: form.value_input.wire(),
-            };
-            write.run(rows).await?;
-            Ok(target)
+            let (google, stop) = (&google, cx.stop());
+            write::Write { google, stop, found: &found, table: &table, wish: &wish }.run(rows).await
         };
-        let target = match target.await {
+        let target = match written.await {
             Ok(target) => target,
             Err(error) => return Err(found.undone(&google, error).await),
         };

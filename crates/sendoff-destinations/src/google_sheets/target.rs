@@ -3,7 +3,7 @@
 use sendoff::{Error, Receipt, Result};
 use serde_json::{Value, json};
 
-use super::api::{self, CELLS_AT_MOST, COLUMNS_AT_MOST, Grid, Tab};
+use super::api::{self, Book, CELLS_AT_MOST, COLUMNS_AT_MOST, Grid, Tab};
 use super::book::Found;
 use super::table::Table;
 use super::{Form, Overwrite, ValueInput};
@@ -23,11 +23,11 @@ pub(super) struct Wish {
     mode: Overwrite,
     tab: Named,
     new_tab: String,
-    header: bool,
+    pub(super) header: bool,
     row: u64,
     column: u64,
     formats: bool,
-    paste: &'static str,
+    pub(super) input: ValueInput,
 }
 
 enum Named {
@@ -36,13 +36,24 @@ enum Named {
     Title(String),
 }
 
+/// The tab that a wish means.
+enum Chosen<'a> {
+    There(&'a Tab, Grid),
+    /// It is to be made, by this name.
+    New(String),
+}
+
 /// What the last step does.
 pub(super) struct Target {
-    pub(super) tab: Tab,
-    pub(super) header: bool,
+    tab: Tab,
     grid: Grid,
     row: u64,
     column: u64,
+    /// How many rows of the hidden tab are not shown: the header, or none.
+    skipped: u64,
+    /// How many are.
+    rows: u64,
+    columns: u64,
     how: How,
     paste: &'static str,
 }
@@ -82,27 +93,35 @@ impl Wish {
             row,
             column,
             formats: form.keep_formatting,
-            // A date that was typed is a number that its format shows as a date.
-            paste: match form.value_input {
-                ValueInput::Raw => "PASTE_VALUES",
-                ValueInput::UserEntered => "PASTE_NORMAL",
-            },
+            input: form.value_input,
         })
     }
 
-    /// Looks where the cells go, and whether they have room there.
-    pub(super) async fn target(
-        &self,
-        google: &Google,
-        found: &Found,
-        table: &Table,
-    ) -> Result<Target> {
-        let target = self.chosen(google, found).await?;
-        let most = CELLS_AT_MOST;
-        let grown = target.grown(table);
-        let wanted = target.rows(table).max(1) * table.columns() + grown;
-        let held = found.book.cells();
-        if held + wanted > most || target.column + table.columns() > COLUMNS_AT_MOST {
+    /// How many rows the hidden tab gets.
+    pub(super) fn rows(&self, table: &Table) -> u64 {
+        table.rows() + u64::from(self.header)
+    }
+
+    /// The same wish for the tab that it means now, if there is room in the spreadsheet.
+    ///
+    /// # Errors
+    /// A form error if the tab is none to write to, or the spreadsheet is too full.
+    pub(super) fn checked(mut self, found: &Found, table: &Table) -> Result<Self> {
+        let chosen = self.chosen(&found.book, found.made)?;
+        let (rows, held) = (self.rows(table), found.book.cells());
+        let (down, across) = (self.row + rows, self.column + table.columns());
+        let grown = match chosen {
+            Chosen::New(_) => down.max(1) * across,
+            Chosen::There(_, grid) => {
+                let down = match self.appends(found.made) {
+                    true => down.max(grid.rows + rows),
+                    false => down.max(grid.rows),
+                };
+                down * across.max(grid.columns) - grid.rows * grid.columns
+            }
+        };
+        let wanted = rows.max(1) * table.columns() + grown;
+        if held + wanted > CELLS_AT_MOST || across > COLUMNS_AT_MOST {
             return Err(Error::form(
                 "spreadsheet",
                 format!(
@@ -113,106 +132,125 @@ impl Wish {
                 ),
             ));
         }
+        // Somebody may put another one before it while the rows are written.
+        if let (Named::First, Chosen::There(tab, _)) = (&self.tab, chosen) {
+            self.tab = Named::Id(tab.id);
+        }
+        Ok(self)
+    }
+
+    /// Looks where the cells go in `book`, which is as it is now.
+    ///
+    /// # Errors
+    /// As [`checked`](Self::checked), or Google's refusal to show the tab.
+    pub(super) async fn target(
+        &self,
+        google: &Google,
+        book: &Book,
+        made: bool,
+        table: &Table,
+    ) -> Result<Target> {
+        let mut target = Target {
+            tab: Tab::default(),
+            grid: Grid::default(),
+            row: self.row,
+            column: self.column,
+            skipped: 0,
+            rows: self.rows(table),
+            columns: table.columns(),
+            how: How::New,
+            // A date that was typed is a number that its format shows as a date.
+            paste: match self.input {
+                ValueInput::Raw => "PASTE_VALUES",
+                ValueInput::UserEntered => "PASTE_NORMAL",
+            },
+        };
+        match self.chosen(book, made)? {
+            Chosen::New(title) => {
+                target.tab = Tab { id: super::write::fresh(), title, ..Tab::default() };
+            }
+            Chosen::There(tab, grid) => {
+                (target.tab, target.grid) = (tab.clone(), grid);
+                target.how = How::Over { formats: self.formats, title: self.title(made) };
+            }
+        }
+        if self.appends(made) && !matches!(target.how, How::New) {
+            let last = last_row(google, &book.id, &target.tab, target.grid).await?;
+            target.how = How::Below;
+            target.row = last.max(self.row);
+            if last > self.row && self.header {
+                (target.skipped, target.rows) = (1, target.rows - 1);
+            }
+        }
         Ok(target)
     }
 
-    async fn chosen(&self, google: &Google, found: &Found) -> Result<Target> {
-        let book = &found.book;
-        let (row, column, header, paste) = (self.row, self.column, self.header, self.paste);
-        let new = |title: String| {
-            let grid = Grid::default();
-            let tab = Tab { id: super::write::fresh(), title, hidden: false, grid: Some(grid) };
-            Target { tab, header, grid, row, column, how: How::New, paste }
-        };
-        if self.mode == Overwrite::NewTab && !found.made {
-            return Ok(new(free(found, &self.new_tab)));
+    /// Whether rows go below those that are there. There are none where we made the spreadsheet.
+    fn appends(&self, made: bool) -> bool {
+        self.mode == Overwrite::Append && !made
+    }
+
+    /// What the one tab of a spreadsheet that we made is to be called.
+    fn title(&self, made: bool) -> Option<String> {
+        match (&self.tab, self.mode) {
+            _ if !made => None,
+            (_, Overwrite::NewTab) => Some(self.new_tab.clone()),
+            (Named::Title(title), _) => Some(title.clone()),
+            _ => None,
         }
-        let first = || book.grids().find(|(tab, _)| !tab.hidden);
+    }
+
+    fn chosen<'a>(&self, book: &'a Book, made: bool) -> Result<Chosen<'a>> {
+        if self.mode == Overwrite::NewTab && !made {
+            return Ok(Chosen::New(free(book, &self.new_tab)));
+        }
+        let wrong = |text: String| Error::form("tab", text);
         let there = match &self.tab {
-            _ if found.made => first(),
-            Named::First => first(),
+            _ if made => first(book),
+            Named::First => first(book),
             Named::Id(id) => {
                 let tab = book.grids().find(|(tab, _)| tab.id == *id);
-                Some(tab.ok_or_else(|| {
-                    let text = "The tab is gone, or holds no cells. Choose another one.";
-                    Error::form("tab", text)
-                })?)
+                let gone = "The tab is gone, or holds no cells. Choose another one.";
+                Some(tab.ok_or_else(|| wrong(gone.to_owned()))?)
             }
             Named::Title(title) => match book.tabs().find(|tab| tab.title == *title) {
-                Some(tab) if tab.grid.is_none() => {
-                    return Err(Error::form("tab", format!("The tab {title} holds no cells.")));
+                Some(tab) => {
+                    let none = || wrong(format!("The tab {title} holds no cells."));
+                    Some((tab, tab.grid.ok_or_else(none)?))
                 }
-                Some(tab) => tab.grid.map(|grid| (tab, grid)),
-                None => return Ok(new(title.clone())),
+                None => return Ok(Chosen::New(title.clone())),
             },
         };
-        let Some((tab, grid)) = there else {
-            return Ok(new(free(found, "Data")));
-        };
-        let tab = tab.clone();
-        if self.mode == Overwrite::Append && !found.made {
-            let last = last_row(google, &book.id, &tab, grid).await?;
-            let header = header && last <= row;
-            let row = last.max(row);
-            return Ok(Target { tab, header, grid, row, column, how: How::Below, paste });
-        }
-        let title = match (&self.tab, self.mode) {
-            (_, Overwrite::NewTab) => Some(self.new_tab.clone()),
-            (Named::Title(title), _) if found.made => Some(title.clone()),
-            _ => None,
-        };
-        let how = How::Over { formats: self.formats, title };
-        Ok(Target { tab, header, grid, row, column, how, paste })
+        Ok(match there {
+            Some((tab, grid)) => Chosen::There(tab, grid),
+            None => Chosen::New(free(book, "Data")),
+        })
     }
 }
 
+/// The first tab that can be seen and has cells.
+fn first(book: &Book) -> Option<(&Tab, Grid)> {
+    book.grids().find(|(tab, _)| !tab.hidden)
+}
+
 impl Target {
-    /// How many rows are written, the header among them.
-    pub(super) fn rows(&self, table: &Table) -> u64 {
-        table.rows() + u64::from(self.header)
-    }
-
-    /// The size that the tab must have.
-    fn needed(&self, table: &Table) -> Grid {
-        let (rows, columns) = (self.row + self.rows(table), self.column + table.columns());
-        match self.how {
-            How::New => Grid { rows: rows.max(1), columns },
-            How::Over { .. } => {
-                Grid { rows: rows.max(self.grid.rows), columns: columns.max(self.grid.columns) }
-            }
-            How::Below => Grid {
-                rows: (self.grid.rows + self.rows(table)).max(rows),
-                columns: columns.max(self.grid.columns),
-            },
-        }
-    }
-
-    /// How many cells the tab has more afterwards.
-    fn grown(&self, table: &Table) -> u64 {
-        let needed = self.needed(table);
-        (needed.rows * needed.columns).saturating_sub(self.grid.rows * self.grid.columns)
-    }
-
     /// What Google is to do at once, after which the cells stand where they belong: the tab stays
     /// the same tab, so that formulas and charts elsewhere go on showing it.
-    pub(super) fn shown(&self, table: &Table, aside: u32) -> Vec<Value> {
-        let (id, rows, needed) = (self.tab.id, self.rows(table), self.needed(table));
+    ///
+    /// Others may have changed the tab since it was looked at. So rows and columns are added and
+    /// inserted, and no size is set: whatever they wrote stays.
+    pub(super) fn shown(&self, aside: u32) -> Vec<Value> {
+        let (id, across) = (self.tab.id, self.column + self.columns);
         let mut requests = Vec::new();
-        let size = |grid: Grid| json!({"rowCount": grid.rows, "columnCount": grid.columns});
-        let grow = |to: Grid| {
-            json!({"updateSheetProperties": {
-                "properties": {"sheetId": id, "gridProperties": size(to)},
-                "fields": "gridProperties(rowCount,columnCount)",
-            }})
-        };
         match &self.how {
             How::New => requests.push(json!({"addSheet": {"properties": {
-                "sheetId": id, "title": self.tab.title, "gridProperties": size(needed),
+                "sheetId": id, "title": self.tab.title,
+                "gridProperties": {
+                    "rowCount": (self.row + self.rows).max(1), "columnCount": across,
+                },
             }}})),
             How::Over { formats, title } => {
-                if (needed.rows, needed.columns) != (self.grid.rows, self.grid.columns) {
-                    requests.push(grow(needed));
-                }
+                requests.extend(self.grown(self.row + self.rows, across));
                 if let Some(title) = title {
                     requests.push(json!({"updateSheetProperties": {
                         "properties": {"sheetId": id, "title": title}, "fields": "title",
@@ -227,17 +265,14 @@ impl Target {
                 }}));
             }
             How::Below => {
-                if needed.columns > self.grid.columns {
-                    requests.push(grow(Grid { columns: needed.columns, ..self.grid }));
-                }
-                requests.extend(self.made_room(rows));
+                requests.extend(self.grown(self.row, across));
+                requests.extend(self.made_room());
             }
         }
-        if rows > 0 {
+        if self.rows > 0 {
             requests.push(json!({"copyPaste": {
-                "source": range(aside, (0, 0), (rows, table.columns())),
-                "destination": range(id, (self.row, self.column),
-                    (self.row + rows, self.column + table.columns())),
+                "source": range(aside, (self.skipped, 0), (self.rows, self.columns)),
+                "destination": range(id, (self.row, self.column), (self.rows, self.columns)),
                 "pasteType": self.paste,
                 "pasteOrientation": "NORMAL",
             }}));
@@ -246,24 +281,31 @@ impl Target {
         requests
     }
 
+    /// More rows and columns at the end of a tab that has fewer than these.
+    fn grown(&self, rows: u64, columns: u64) -> impl Iterator<Item = Value> {
+        let Grid { rows: there, columns: across } = self.grid;
+        let id = self.tab.id;
+        [("ROWS", rows.saturating_sub(there)), ("COLUMNS", columns.saturating_sub(across))]
+            .into_iter()
+            .filter(|(_, more)| *more > 0)
+            .map(move |(dimension, more)| {
+                json!({"appendDimension": {
+                    "sheetId": id, "dimension": dimension, "length": more,
+                }})
+            })
+    }
+
     /// New rows at the place where the cells go.
-    fn made_room(&self, rows: u64) -> Option<Value> {
-        if rows == 0 {
-            return None;
-        }
-        if self.row >= self.grid.rows {
-            let more = self.row + rows - self.grid.rows;
-            return Some(json!({"appendDimension": {
-                "sheetId": self.tab.id, "dimension": "ROWS", "length": more,
-            }}));
-        }
-        Some(json!({"insertDimension": {
+    fn made_room(&self) -> Option<Value> {
+        let insert = json!({"insertDimension": {
             "range": {
                 "sheetId": self.tab.id, "dimension": "ROWS",
-                "startIndex": self.row, "endIndex": self.row + rows,
+                "startIndex": self.row, "endIndex": self.row + self.rows,
             },
+            // Behind the last row of the grid nothing else is allowed.
             "inheritFromBefore": self.row > 0,
-        }}))
+        }});
+        (self.rows > 0).then_some(insert)
     }
 
     pub(super) fn receipt(&self, found: &Found, table: &Table) -> Receipt {
@@ -277,17 +319,18 @@ impl Target {
     }
 }
 
-fn range(id: u32, from: (u64, u64), to: (u64, u64)) -> Value {
+/// So many rows and columns from a cell on.
+fn range(id: u32, (row, column): (u64, u64), (rows, columns): (u64, u64)) -> Value {
     json!({
         "sheetId": id,
-        "startRowIndex": from.0, "endRowIndex": to.0,
-        "startColumnIndex": from.1, "endColumnIndex": to.1,
+        "startRowIndex": row, "endRowIndex": row + rows,
+        "startColumnIndex": column, "endColumnIndex": column + columns,
     })
 }
 
 /// A title that no tab has.
-fn free(found: &Found, title: &str) -> String {
-    let taken = |title: &str| found.book.tabs().any(|tab| tab.title == title);
+fn free(book: &Book, title: &str) -> String {
+    let taken = |title: &str| book.tabs().any(|tab| tab.title == title);
     let numbered = (2..).map(|n| format!("{title} ({n})"));
     std::iter::once(title.to_owned())
         .chain(numbered)

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::VENDOR;
-use super::api::{self, Book, Step, Tab};
+use super::api::{self, Step, Tab};
+use super::book::Found;
 use super::table::Table;
-use super::target::{Target, a1};
+use super::target::{Target, Wish, a1};
 use crate::shared::google::Google;
 use crate::shared::object_store::{certain, in_doubt};
 
@@ -37,11 +38,9 @@ pub(super) fn fresh() -> u32 {
 pub(super) struct Write<'a> {
     pub(super) google: &'a Google,
     pub(super) stop: &'a Stop,
-    pub(super) book: &'a Book,
+    pub(super) found: &'a Found,
     pub(super) table: &'a Table,
-    pub(super) target: &'a Target,
-    /// RAW or USER_ENTERED.
-    pub(super) input: &'static str,
+    pub(super) wish: &'a Wish,
 }
 
 /// The hidden tab.
@@ -51,42 +50,53 @@ struct Aside {
 }
 
 impl Write<'_> {
-    /// Writes all rows, or changes nothing.
+    /// Writes all rows, or changes nothing; says where they stand.
     ///
     /// # Errors
     /// Looker's, Google's refusal or the stop's sentence. An error that
     /// [may have arrived](Error::may_have_arrived) only if Google could not be asked.
-    pub(super) async fn run(&self, rows: Rows) -> Result<()> {
+    pub(super) async fn run(&self, rows: Rows) -> Result<Target> {
         let second = Timestamp::now().as_second();
         let id = fresh();
         let aside = Aside { id, title: format!("{ASIDE}{second} {id}") };
         let written = async {
             self.add(&aside, second).await?;
-            self.fill(&aside, rows).await
+            self.fill(&aside, rows).await?;
+            // That took minutes, in which the tab may have become another.
+            let book = api::book(self.google, self.id()).await?;
+            self.wish.target(self.google, &book, self.found.made, self.table).await
         };
-        if let Err(error) = written.await {
-            let error = certain(VENDOR.name, error, "a step of the writing", self.stop).await;
-            return Err(self.cleaned(&aside, error).await);
-        }
-        let (requests, cells) = (self.target.shown(self.table, id), self.cells());
-        match api::batch(self.google, &self.book.id, Step::Show, cells, &requests).await {
-            Ok(()) => Ok(()),
-            Err(error) if is_open(&error) => self.settled(&aside, error).await,
+        let target = match written.await {
+            Ok(target) => target,
+            Err(error) => {
+                let error = certain(VENDOR.name, error, "a step of the writing", self.stop).await;
+                return Err(self.cleaned(&aside, error).await);
+            }
+        };
+        let (requests, cells) = (target.shown(id), self.cells());
+        match api::batch(self.google, self.id(), Step::Show, cells, &requests).await {
+            Ok(()) => Ok(target),
+            Err(error) if is_open(&error) => self.settled(&aside, error).await.map(|()| target),
             Err(error) => Err(self.cleaned(&aside, error).await),
         }
     }
 
+    /// The spreadsheet's.
+    fn id(&self) -> &str {
+        &self.found.book.id
+    }
+
     fn cells(&self) -> u64 {
-        self.target.rows(self.table) * self.table.columns()
+        self.wish.rows(self.table) * self.table.columns()
     }
 
     /// Makes the hidden tab, large enough for all rows.
     async fn add(&self, aside: &Aside, now: i64) -> Result<()> {
-        let stale = self.book.tabs().filter(|tab| is_stale(tab, now));
+        let stale = self.found.book.tabs().filter(|tab| is_stale(tab, now));
         let stale: Vec<Value> =
             stale.map(|tab| json!({"deleteSheet": {"sheetId": tab.id}})).collect();
         if !stale.is_empty()
-            && let Err(why) = api::batch(self.google, &self.book.id, Step::Delete, 0, &stale).await
+            && let Err(why) = api::batch(self.google, self.id(), Step::Delete, 0, &stale).await
         {
             // Another delivery may have done it.
             tracing::info!(reason = %why.log_line(), "an old hidden tab could not be deleted");
@@ -96,12 +106,11 @@ impl Write<'_> {
             "title": aside.title,
             "hidden": true,
             "gridProperties": {
-                "rowCount": self.target.rows(self.table).max(1),
+                "rowCount": self.wish.rows(self.table).max(1),
                 "columnCount": self.table.columns(),
             },
         }}})];
-        let added =
-            api::batch(self.google, &self.book.id, Step::Make, self.cells(), &requests).await;
+        let added = api::batch(self.google, self.id(), Step::Make, self.cells(), &requests).await;
         match added {
             // Sent again after an answer that was lost, it is refused because it is there.
             Err(error) if is_open(&error) || error.http_status() == Some(400) => {
@@ -115,14 +124,14 @@ impl Write<'_> {
     }
 
     async fn is_there(&self, google: &Google, aside: &Aside) -> Result<bool> {
-        let book = api::book(google, &self.book.id).await?;
+        let book = api::book(google, self.id()).await?;
         Ok(book.tabs().any(|tab| tab.id == aside.id))
     }
 
     /// Writes the rows to the hidden tab.
     async fn fill(&self, aside: &Aside, mut rows: Rows) -> Result<()> {
         let mut batch = Batch::new();
-        if self.target.header {
+        if self.wish.header {
             self.table.write_header(batch.next());
         }
         while let Some(row) = rows.next().await {
@@ -140,7 +149,8 @@ impl Write<'_> {
     async fn send(&self, aside: &Aside, batch: Batch) -> Result<()> {
         let (start, end) = (batch.from, batch.from + batch.rows);
         let range = a1(&aside.title, start, end, self.table.columns());
-        api::write(self.google, &self.book.id, &range, self.input, batch.body()).await
+        let input = self.wish.input.wire();
+        api::write(self.google, self.id(), &range, input, batch.body()).await
     }
 
     /// Takes the hidden tab away after a failure before which nothing was shown.
@@ -163,7 +173,7 @@ impl Write<'_> {
 
     async fn remove(&self, google: &Google, aside: &Aside) -> Result<()> {
         let requests = [json!({"deleteSheet": {"sheetId": aside.id}})];
-        api::batch(google, &self.book.id, Step::Delete, 0, &requests).await
+        api::batch(google, self.id(), Step::Delete, 0, &requests).await
     }
 
     /// Finds out whether the last step has happened, and sees to it that it does not happen later.

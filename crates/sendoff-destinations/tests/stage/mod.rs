@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Full};
 use sendoff::testing::{Fake, Object, Provider, TakesRows, Vendor};
 use sendoff::{ByteStream, EgressConfig, Hub, Origins, RetryPolicy, Token, Values};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 const SECRET: &str = "the hub secret of these tests";
@@ -95,9 +96,29 @@ impl From<(u16, Value)> for Answer {
 
 type Twist = Box<dyn FnOnce(&mut Response<Bytes>) + Send>;
 
+/// Holds one request back.
+pub struct Gate {
+    came: oneshot::Receiver<()>,
+    open: oneshot::Sender<()>,
+}
+
+impl Gate {
+    /// Waits until the request is there.
+    pub async fn reached(&mut self) {
+        (&mut self.came).await.unwrap();
+    }
+
+    /// Lets it through.
+    pub fn open(self) {
+        self.open.send(()).unwrap();
+    }
+}
+
 enum Told {
     /// In place of what the vendor would do.
     Answer(Answer),
+    /// Waits before the vendor does it: says that it came, and is told to go on.
+    Wait(oneshot::Sender<()>, oneshot::Receiver<()>),
     /// Changes what the vendor answers after it did what it was asked.
     Twist(Twist),
 }
@@ -168,6 +189,13 @@ impl Script {
         how: impl FnOnce(&mut Response<Bytes>) + Send + 'static,
     ) {
         self.once.lock().unwrap().push_back((part, Told::Twist(Box::new(how))));
+    }
+
+    /// The next request whose line holds `part` is carried out when its gate is opened.
+    pub fn hold(&self, part: &'static str) -> Gate {
+        let ((says, came), (open, told)) = (oneshot::channel(), oneshot::channel());
+        self.once.lock().unwrap().push_back((part, Told::Wait(says, told)));
+        Gate { came, open }
     }
 
     pub fn is_hasty(&self) {
@@ -251,6 +279,11 @@ impl Fake for Script {
             };
             let twist = match (self.next(&line), &self.behind) {
                 (Some(Told::Twist(twist)), Some(_)) => Some(twist),
+                (Some(Told::Wait(says, told)), Some(_)) => {
+                    says.send(()).unwrap();
+                    told.await.unwrap();
+                    None
+                }
                 (None, Some(_)) => None,
                 (told, _) => {
                     while body.next().await.is_some() {}

@@ -201,15 +201,6 @@ impl Book {
                 self.check_title(&title)?;
                 self.change(&wanted["sheetId"])?.title = title;
             }
-            Some("gridProperties(rowCount,columnCount)") => {
-                let tab = self.change(&wanted["sheetId"])?;
-                let size = |name: &str| wanted["gridProperties"][name].as_u64().unwrap_or(0);
-                let (rows, columns) = (size("rowCount") as usize, size("columnCount") as usize);
-                if rows < tab.rows || columns < tab.columns {
-                    return Err("This stand-in only lets a grid grow.".to_owned());
-                }
-                (tab.rows, tab.columns) = (rows, columns);
-            }
             other => return Err(format!("This stand-in knows no fields {other:?}.")),
         }
         Ok(())
@@ -275,7 +266,8 @@ impl Book {
             return Err("The destination lies outside of the grid.".to_owned());
         }
         let (row, column) = (edge(to, "startRowIndex")?, edge(to, "startColumnIndex")?);
-        for (n, line) in lines.iter().enumerate().take(size(from)?.0) {
+        let first = edge(from, "startRowIndex")?;
+        for (n, line) in lines.iter().skip(first).enumerate().take(size(from)?.0) {
             match tab.lines.get(row + n) {
                 None | Some(None) if column == 0 => tab.put(row + n, line.clone()),
                 _ => tab.merge(row + n, column, &line.as_deref().map(parsed).unwrap_or_default()),
@@ -285,23 +277,32 @@ impl Book {
     }
 
     fn insert(&mut self, kind: &str, request: &Value) -> Result<(), String> {
-        let appends = kind == "appendDimension";
-        let range = if appends { request } else { &request["range"] };
-        if range["dimension"] != "ROWS" {
-            return Err("This stand-in inserts rows.".to_owned());
-        }
+        let range = if kind == "appendDimension" { request } else { &request["range"] };
         let number = |name: &str| range[name].as_u64().unwrap_or(0) as usize;
-        let (start, end) = (number("startIndex"), number("endIndex"));
+        let (start, end, more) = (number("startIndex"), number("endIndex"), number("length"));
         let tab = self.change(&range["sheetId"])?;
-        if appends {
-            tab.rows += number("length");
-            return Ok(());
+        match (kind, range["dimension"].as_str(), more) {
+            ("appendDimension", Some("ROWS"), 1..) => {
+                tab.rows += more;
+                return Ok(());
+            }
+            ("appendDimension", Some("COLUMNS"), 1..) => {
+                tab.columns += more;
+                return Ok(());
+            }
+            ("insertDimension", Some("ROWS"), 0) => {}
+            _ => return Err("This stand-in appends rows and columns, and inserts rows.".to_owned()),
         }
-        if start >= tab.rows || end <= start {
-            return Err("The rows lie outside of the grid.".to_owned());
-        }
-        if start == 0 && request["inheritFromBefore"] == true {
+        let inherits = request["inheritFromBefore"] == true;
+        if start == 0 && inherits {
             return Err("inheritFromBefore cannot be true if the start is 0.".to_owned());
+        }
+        if start + usize::from(!inherits) > tab.rows || end <= start {
+            return Err(format!(
+                "insertDimension: range.startIndex must be less than the grid size ({}) if \
+                 inheritFromBefore is false.",
+                tab.rows
+            ));
         }
         tab.rows += end - start;
         if start < tab.lines.len() {
