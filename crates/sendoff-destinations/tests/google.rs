@@ -437,7 +437,7 @@ async fn what_its_owner_moved_out_of_a_shared_folder_is_his() {
     // Its owner's next delivery still knows it, and nobody else's.
     delivered(&stage.send_by(&ben, 30, wish.clone()).await);
     let moved = ("0AHOMEofben-example-com/Ours".to_owned(), 30);
-    assert_eq!(stage.stored().await, [moved.clone()]);
+    assert_eq!(stage.stored().await, std::slice::from_ref(&moved));
     delivered(&stage.send_by(&ada, 40, wish).await);
     assert_eq!(stage.stored().await, [moved, (format!("{REPORTS}/orders.csv"), 40)]);
 }
