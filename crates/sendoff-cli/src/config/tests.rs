@@ -417,6 +417,9 @@ fn state_keys_and_looker_hosts_are_checked_and_keys_are_not_shown() {
         ("SENDOFF_LOOKER_HOSTS", "looker.example.com, *.example.com,localhost:9999"),
     ]);
     assert_eq!(config.state_keys.len(), 1);
+    let hosts = |config: &Config| format!("{:?}", config.looker_hosts);
+    assert!(!hosts(&config).contains("looker.com"), "what is named replaces the default");
+    assert_eq!(hosts(&from(&[])), format!("{:?}", sendoff::LookerHosts::default()));
     assert!(!to_toml(&config).contains("0f0f"), "{}", to_toml(&config));
     for wrong in ["0f0f", "x:0f0f", ":0f", "a b:00"] {
         let problem = problem(&[("SENDOFF_STATE_KEYS", wrong)]);

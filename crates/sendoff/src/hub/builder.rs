@@ -147,7 +147,7 @@ impl Builder {
         self
     }
 
-    /// The hosts of Lookers that Google does not host: a login goes back to no other.
+    /// The hosts of Lookers, in place of those where Google hosts it: a login goes back to no other.
     pub fn looker_hosts(mut self, hosts: LookerHosts) -> Self {
         self.looker_hosts = hosts;
         self

@@ -67,6 +67,11 @@ pub(crate) enum Kind {
 }
 
 impl Refusal {
+    /// One that says nothing of the login itself.
+    pub(crate) fn other(message: String) -> Self {
+        Self { kind: Kind::Other, message }
+    }
+
     pub(crate) fn error(&self) -> Error {
         let message = self.message.clone();
         match self.kind {
@@ -99,14 +104,11 @@ impl Exchange {
                 Some(url) => format!("Remove this app's access at {url}, then log in again."),
                 None => "Remove this app's access in your account there, then log in again.".into(),
             };
-            return Err(Refusal {
-                kind: Kind::Other,
-                message: format!(
-                    "{} gave a login that ends within hours, because it gave a lasting one before. \
-                     {again}",
-                    self.label
-                ),
-            });
+            return Err(Refusal::other(format!(
+                "{} gave a login that ends within hours, because it gave a lasting one before. \
+                 {again}",
+                self.label
+            )));
         }
         Ok(tokens)
     }
@@ -136,8 +138,7 @@ impl Exchange {
     }
 
     fn lost(&self) -> Refusal {
-        let message = format!("The login to {} {RENEW}. Try again.", self.label);
-        Refusal { kind: Kind::Other, message }
+        Refusal::other(format!("The login to {} {RENEW}. Try again.", self.label))
     }
 
     async fn ask(
@@ -149,9 +150,9 @@ impl Exchange {
         let label = self.label;
         let (id, secret) = (self.client.id.as_str(), &self.client.secret);
         let redact = secrets.with([secret.expose()]);
-        let other = |error: &Error| Refusal {
-            kind: Kind::Other,
-            message: redact.clean(&format!("The login to {label} {failed}: {error}")).into_owned(),
+        let other = |error: &Error| {
+            let said = format!("The login to {label} {failed}: {error}");
+            Refusal::other(redact.clean(&said).into_owned())
         };
         // Never again by itself: a refresh token that was used may not be used twice.
         let mut call = self.http.post(self.oauth.token_url).timeout(WITHIN).once();
@@ -232,7 +233,7 @@ impl Exchange {
 }
 
 /// One refresh, whoever waits for it.
-type Flight = Shared<BoxFuture<'static, Result<Tokens, Refusal>>>;
+pub(super) type Flight = Shared<BoxFuture<'static, Result<Tokens, Refusal>>>;
 
 /// The refreshes under way, and what came of the last ones. Keys are hashes of refresh tokens.
 #[derive(Debug, Default)]
@@ -242,16 +243,16 @@ pub(crate) struct Flights {
     tasks: TaskTracker,
 }
 
-type Key = [u8; 32];
+pub(super) type Key = [u8; 32];
 
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     since: Instant,
     state: SlotState,
 }
 
 #[derive(Debug)]
-enum SlotState {
+pub(super) enum SlotState {
     /// Nobody's own: it goes on when the delivery that began it is stopped, whether or not somebody
     /// else waits for it. The vendor may have replaced the refresh token already, and an answer that
     /// nobody reads would end the login.
@@ -269,7 +270,7 @@ impl Flights {
         Self { slots: Mutex::default(), tasks }
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
+    pub(super) fn slots(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -329,29 +330,52 @@ impl Flights {
             }
             None => {}
         }
-        let (flights, exchange, old) = (Arc::clone(self), exchange.clone(), old.clone());
-        let lost = exchange.lost();
+        let (flying, old) = (exchange.clone(), old.clone());
+        let renewal = async move { flying.refresh(&old).await };
+        Some(Step::Wait(self.fly(&mut slots, key, renewal, exchange.lost())))
+    }
+
+    /// Begins a renewal; `lost` is said to those who wait for it if it ends without an answer.
+    pub(super) fn fly(
+        self: &Arc<Self>,
+        slots: &mut HashMap<Key, Slot>,
+        key: Key,
+        renewal: impl Future<Output = Result<Tokens, Refusal>> + Send + 'static,
+        lost: Refusal,
+    ) -> Flight {
+        let flights = Arc::clone(self);
         let task = self.tasks.spawn(async move {
-            let result = exchange.refresh(&old).await;
-            flights.land(key, &result);
+            let mut landing = Landing { flights, key, tokens: None };
+            let result = renewal.await;
+            landing.tokens = result.as_ref().ok().cloned();
             result
         });
         let flight = task.map(|ended| ended.unwrap_or(Err(lost))).boxed().shared();
-        make_room(&mut slots);
+        make_room(slots);
         let slot = Slot { since: Instant::now(), state: SlotState::Flying(flight.clone()) };
         slots.insert(key, slot);
-        Some(Step::Wait(flight))
+        flight
     }
+}
 
-    fn land(&self, key: Key, result: &Result<Tokens, Refusal>) {
-        let mut slots = self.slots();
-        match result {
-            Ok(tokens) => {
-                let state = SlotState::Landed(tokens.clone());
-                slots.insert(key, Slot { since: Instant::now(), state });
+/// The end of a renewal, however it ends: a slot that nobody frees would hold the login's next
+/// renewals up.
+struct Landing {
+    flights: Arc<Flights>,
+    key: Key,
+    tokens: Option<Tokens>,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut slots = self.flights.slots();
+        match self.tokens.take() {
+            Some(tokens) => {
+                let slot = Slot { since: Instant::now(), state: SlotState::Landed(tokens) };
+                slots.insert(self.key, slot);
             }
-            Err(_) => {
-                slots.remove(&key);
+            None => {
+                slots.remove(&self.key);
             }
         }
     }

@@ -270,7 +270,7 @@ impl Place<'_> {
         };
         let sealed = self.seal(Purpose::Code, &code)?;
         let mut to = self.desk.hosts.check(url).map_err(|error| broken(&error))?;
-        to.query_pairs_mut().append_pair("state", &sealed);
+        with_state(&mut to, &sealed);
         tracing::info!(action = self.spec.name, "login handed over to Looker");
         Ok(Leg { turn: Turn::Redirect(to.into()), cookie: None })
     }
@@ -374,6 +374,14 @@ impl Place<'_> {
         serde_json::from_slice(&opened.text)
             .map_err(|_| not_logged_in(format!("This login link cannot be read. {AGAIN}")))
     }
+}
+
+/// Looker's address may hold a `state` of its own, which ours takes the place of.
+fn with_state(url: &mut Url, sealed: &str) {
+    let others = url.query_pairs().filter(|(name, _)| name != "state");
+    let others: Vec<_> =
+        others.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair("state", sealed);
 }
 
 fn is_https(redirect_uri: &str) -> bool {

@@ -4,13 +4,19 @@ use url::Url;
 
 use crate::{Error, Result};
 
-/// Where Google hosts Looker.
+/// Where Google hosts Looker, behind one label or more.
 const HOSTED: [&str; 2] = [".looker.com", ".looker.app"];
 
-/// The hosts of Lookers beside `*.looker.com` and `*.looker.app`, where Google hosts them. A login
-/// goes back to one of these and to no other; those listed may be reached by plain http.
-#[derive(Clone, Debug, Default)]
+/// The hosts of Lookers: a login goes back to one of these and to no other. The default are
+/// `*.looker.com` and `*.looker.app`, where Google hosts them.
+#[derive(Clone, Debug)]
 pub struct LookerHosts(Vec<Host>);
+
+impl Default for LookerHosts {
+    fn default() -> Self {
+        Self(HOSTED.map(|name| Host { name: name.to_owned(), wildcard: true, port: None }).into())
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Host {
@@ -21,7 +27,8 @@ struct Host {
 }
 
 impl LookerHosts {
-    /// Reads hosts such as `looker.example.com`, `*.example.com` or `looker.example.com:9999`.
+    /// Reads hosts such as `looker.example.com`, `*.example.com` or `looker.example.com:9999`; they
+    /// take the place of the default. A star stands for one label or more, in front alone.
     ///
     /// # Errors
     /// A hub error that names the entry.
@@ -36,8 +43,8 @@ impl LookerHosts {
             .map(Self)
     }
 
-    /// The URL, if it leads to a Looker. The hosts listed may be reached by plain http, such as a
-    /// Looker on this machine; the hosted ones never are.
+    /// The URL, if it leads to a Looker. Plain http will do, such as for a Looker on this machine,
+    /// but not where Google hosts it.
     pub(crate) fn check(&self, text: &str) -> Result<Url> {
         let url = Url::parse(text.trim()).ok().filter(|url| {
             url.username().is_empty() && url.password().is_none() && url.host_str().is_some()
@@ -50,13 +57,13 @@ impl LookerHosts {
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
         let port = url.port_or_known_default();
         let listed = self.0.iter().any(|known| known.covers(&host, port));
-        let hosted = HOSTED.iter().any(|end| host.len() > end.len() && host.ends_with(end));
-        let sound = match url.scheme() {
-            "https" => hosted || listed,
-            "http" => listed,
+        let hosted = HOSTED.iter().any(|end| host.ends_with(end));
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => !hosted,
             _ => false,
         };
-        if sound {
+        if listed && secure {
             return Ok(url);
         }
         let host: String = host.chars().take(100).collect();

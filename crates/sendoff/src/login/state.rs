@@ -15,7 +15,7 @@ const LARGEST: usize = 32_000;
 /// What the reference hub and Looker put in place of a state that was taken back. Facts A, B.
 pub(crate) const RESET: &str = "reset";
 /// An access token is renewed so long before it expires, in seconds, or after half of its life.
-const MARGIN: u64 = 120;
+const MARGIN: u64 = 300;
 /// Looker asks for the form at most so often, in seconds. Protocol fact A.
 const SHORTEST_REFRESH: u64 = 600;
 

@@ -1,6 +1,7 @@
 //! What is sealed stays sealed, what the reference hub left in Looker is read, and a login goes
 //! nowhere but to Looker.
 
+mod handed_over;
 mod routes;
 mod seals;
 mod service;

@@ -58,6 +58,10 @@ impl Action for Plain {
     }
 }
 
+pub(super) fn hosts(list: &[&str]) -> LookerHosts {
+    LookerHosts::parse(list).unwrap()
+}
+
 fn hub() -> Hub {
     let builder = Hub::builder().action(Drive).action(Chat).action(Plain);
     builder
@@ -65,29 +69,34 @@ fn hub() -> Hub {
         .webhook_tokens(["hook".into()])
         .base_url("https://hub.example/looker")
         .oauth_client("drive", "client-1", "client secret".into())
-        .looker_hosts(LookerHosts::parse(["looker.corp.example", "localhost:9999"]).unwrap())
+        .looker_hosts(hosts(&[
+            "*.looker.com",
+            "*.looker.app",
+            "looker.corp.example",
+            "localhost:9999",
+        ]))
         .build()
         .unwrap()
 }
 
-struct Answered {
-    status: StatusCode,
-    headers: http::HeaderMap,
-    text: String,
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: http::HeaderMap,
+    pub(super) text: String,
 }
 
 impl Answered {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the hub's answers here are small")]
-async fn send(hub: &Hub, request: Request<Full<Bytes>>) -> Answered {
+pub(super) async fn send(hub: &Hub, request: Request<Full<Bytes>>) -> Answered {
     let response = hub.clone().oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -95,16 +104,16 @@ async fn send(hub: &Hub, request: Request<Full<Bytes>>) -> Answered {
     Answered { status: head.status, headers: head.headers, text }
 }
 
-async fn get(hub: &Hub, path: &str) -> Answered {
+pub(super) async fn get(hub: &Hub, path: &str) -> Answered {
     send(hub, Request::get(path).body(Full::default()).unwrap()).await
 }
 
-fn token() -> String {
+pub(super) fn token() -> String {
     let token = Token::issue(&"the hub's secret".into(), []).unwrap();
     format!("Token token=\"{token}\"")
 }
 
-async fn post(hub: &Hub, path: &str, body: &Value) -> Answered {
+pub(super) async fn post(hub: &Hub, path: &str, body: &Value) -> Answered {
     let request = Request::post(path)
         .header("authorization", token())
         .header("user-agent", "LookerOutgoingWebhook/26.2.0")
@@ -112,7 +121,7 @@ async fn post(hub: &Hub, path: &str, body: &Value) -> Answered {
     send(hub, request.body(Full::from(body.to_string())).unwrap()).await
 }
 
-fn form_of(data: &Value) -> Value {
+pub(super) fn form_of(data: &Value) -> Value {
     json!({"type": "query", "data": data, "form_params": {}})
 }
 
@@ -378,6 +387,42 @@ async fn a_login_goes_back_to_lookers_alone() {
         let why = form["error"].as_str().unwrap_or_default();
         let named = why.contains("SENDOFF_LOOKER_HOSTS") || why.contains("no URL");
         assert!(right || named, "{url}: {form}");
+    }
+}
+
+/// The list replaces what is taken for a Looker unless an operator says otherwise.
+#[tokio::test]
+async fn an_operator_can_let_logins_go_to_his_own_looker_alone() {
+    let offers = async |list: Option<&[&str]>, url: &str| {
+        let hub = Hub::builder().action(Drive).secrets(["the hub's secret".into()]);
+        let hub = hub.base_url("https://hub.example").oauth_client("drive", "id", "secret".into());
+        let hub = match list {
+            Some(list) => hub.looker_hosts(hosts(list)),
+            None => hub,
+        };
+        let data = json!({"state_url": url});
+        let form = post(&hub.build().unwrap(), "/actions/drive/form", &form_of(&data)).await;
+        form.json()[0]["type"] == "oauth_link"
+    };
+    for (list, url, right) in [
+        (None, "https://acme.looker.com/t", true),
+        (None, "https://acme.looker.app/t", true),
+        (None, "https://looker.corp.example/t", false),
+        (Some(&["acme.looker.com"][..]), "https://acme.looker.com/t", true),
+        (Some(&["acme.looker.com"]), "http://acme.looker.com/t", false),
+        (Some(&["acme.looker.com"]), "https://other.looker.com/t", false),
+        (Some(&["acme.looker.com"]), "https://a.acme.looker.com/t", false),
+        (Some(&["acme.looker.com"]), "https://acme.looker.app/t", false),
+        (Some(&["*.eu.looker.com"]), "https://acme.eu.looker.com/t", true),
+        (Some(&["*.eu.looker.com"]), "https://acme.looker.com/t", false),
+        (Some(&["looker.corp.example"]), "https://looker.corp.example/t", true),
+        (Some(&["looker.corp.example"]), "https://acme.looker.com/t", false),
+        (Some(&[]), "https://acme.looker.com/t", false),
+    ] {
+        assert_eq!(offers(list, url).await, right, "{list:?} {url}");
+    }
+    for wrong in ["looker.*.example", "*.*.example", "acme*.looker.com", "*"] {
+        assert!(LookerHosts::parse([wrong]).is_err(), "{wrong}");
     }
 }
 

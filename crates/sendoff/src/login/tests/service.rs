@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::{key, ring};
+use crate::login::exchange::{Flights, Refusal};
 use crate::login::state::Tokens;
 use crate::login::{Desk, LookerHosts};
 use crate::{Class, Egress, EgressConfig, OAuth, Origins, Spec};
@@ -139,6 +141,25 @@ async fn p24_a_renewal_that_nobody_waits_for_is_heard_to_its_end() {
     assert_eq!(again.token().await.unwrap().expose(), "acc-2");
     assert_eq!(login().token().await.unwrap().expose(), "acc-2");
     assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+/// Somebody waits for it, and somebody comes later.
+#[tokio::test]
+async fn p24_a_renewal_that_panics_holds_no_later_one_up() {
+    let flights = Arc::new(Flights::default());
+    fn lost() -> Refusal {
+        Refusal::other("It was lost.".to_owned())
+    }
+    let begin = |renewal: BoxFuture<'static, Result<Tokens, Refusal>>| {
+        flights.fly(&mut flights.slots(), [7; 32], renewal, lost())
+    };
+    let flight = begin(Box::pin(async { panic!("a panic on purpose") }));
+    assert_eq!(flight.await.unwrap_err().error().message(), "It was lost.");
+    assert_eq!(flights.slots().len(), 0, "nothing is remembered of it");
+    assert!(begin(Box::pin(async { Err(lost()) })).await.is_err());
+    assert_eq!(flights.slots().len(), 0);
+    assert!(begin(Box::pin(async { Ok(Tokens::default()) })).await.is_ok());
+    assert_eq!(flights.slots().len(), 1);
 }
 
 #[tokio::test]
