@@ -1,4 +1,4 @@
-//! What SendGrid, Jira and Teams get, request by request, and what is said of their answers.
+//! What SendGrid, Jira, Slack and Teams get, request by request, and what is said of their answers.
 //!
 //! That data arrives whole and that faults are told truthfully is the behaviour suite's part.
 
@@ -293,4 +293,28 @@ async fn teams_gets_a_card_for_a_channel_by_name() {
     let own = with(form, json!({ "webhookUrl": "https://a.logic.azure.com/hook/mine" }));
     let answer = stage.send("teams_incomingwebhook", settings, own, ROWS).await;
     assert!(answer["validation_errors"]["webhookUrl"].is_string(), "{answer}");
+}
+
+#[tokio::test]
+async fn slack_gets_nothing_of_an_empty_result_if_the_form_says_so() {
+    let stage = Stage::set(Script::before("slack")).await;
+    let send = async |how: &str, data: &str| {
+        let form = with(json!(stage.vendor.behind().answers()), json!({ "send_if_empty": how }));
+        stage.send("slack", stage.settings(), form, data).await
+    };
+    let posted = || stage.vendor.asked_for("files.completeUploadExternal").len();
+    for empty in ["id,name\n", "id,name", "", "\n", "[]", r#"{"fields":{},"data":[]}"#] {
+        let answer = send("no", empty).await;
+        assert_eq!(answer["success"], true, "{empty:?}: {answer}");
+        assert!(message(&answer).contains("nothing was posted to Slack"), "{empty:?}: {answer}");
+    }
+    assert!(stage.vendor.asked().is_empty());
+    for there in ["id,name\n1,a\n", "id\n\n", r#"[{"id":1}]"#, ROWS] {
+        let answer = send("no", there).await;
+        assert_eq!(answer["success"], true, "{there:?}: {answer}");
+    }
+    assert_eq!(posted(), 4);
+    assert_eq!(send("yes", "id,name\n").await["success"], true);
+    assert_eq!(posted(), 5);
+    assert!(message(&send("yes", "").await).contains("an empty file"));
 }

@@ -8,6 +8,9 @@ use super::{Fault, Slack, Team, Whoami};
 /// "An integer under 1000." <https://docs.slack.dev/reference/methods/conversations.list/>
 const PAGE: &str = "999";
 
+/// What a person may glimpse: the reference hub's words.
+const MESSAGE: &str = "Looker Data";
+
 #[derive(Deserialize)]
 struct Next {
     #[serde(default)]
@@ -214,8 +217,7 @@ impl Slack {
         Ok(listing.items.into_iter().map(|Item { id, label: name }| Team { id, name }).collect())
     }
 
-    /// The conversation with a person, opened if it never was: files take no person's id
-    /// (<https://github.com/slackapi/bolt-js/issues/2115>).
+    /// The conversation with a person, opened if it never was.
     pub(super) async fn open(&self, user: &str) -> Result<String, Fault> {
         #[derive(Deserialize)]
         struct Answer {
@@ -227,5 +229,21 @@ impl Slack {
         }
         let answer: Answer = self.post("conversations.open", &[("users", user)]).await?;
         Ok(answer.channel.id)
+    }
+
+    /// The same for tokens that may open none: a message to the person names it, and is taken back
+    /// at once.
+    pub(super) async fn find(&self, user: &str) -> Result<String, Fault> {
+        #[derive(Deserialize)]
+        struct Answer {
+            channel: String,
+            ts: String,
+        }
+        let sent: Answer = self.message(user, MESSAGE, None).await?;
+        let message = [("channel", &*sent.channel), ("ts", &*sent.ts)];
+        if let Err(fault) = self.post::<serde_json::Value>("chat.delete", &message).await {
+            tracing::warn!(reason = %fault.error().log_line(), "a message to a person stays");
+        }
+        Ok(sent.channel)
     }
 }

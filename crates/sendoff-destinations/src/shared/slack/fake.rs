@@ -1,5 +1,6 @@
 //! A stand-in for Slack's Web API, written on 25 November 2026 from the pages of
-//! <https://docs.slack.dev/reference/methods> for each method here, and for ids from
+//! <https://docs.slack.dev/reference/methods> for each method here: `channels` takes "channel IDs or
+//! user IDs" in `files.completeUploadExternal`. That `channel_id` takes channels alone is from
 //! <https://github.com/slackapi/bolt-js/issues/2115>. That an upload of another length than
 //! announced is refused with 400 is general knowledge and not in the documentation.
 
@@ -192,7 +193,7 @@ impl FakeSlack {
             "conversations.list" | "conversations.info" => &["channels:read"],
             "users.list" => &["users:read"],
             "conversations.open" => &["im:write"],
-            "chat.postMessage" => &["chat:write"],
+            "chat.postMessage" | "chat.delete" => &["chat:write"],
             "files.info" => &["files:read"],
             "conversations.history" | "conversations.replies" => &["channels:history"],
             "files.getUploadURLExternal" | "files.completeUploadExternal" => &["files:write"],
@@ -242,8 +243,11 @@ impl FakeSlack {
                 .channel(arg("channel"), false)
                 .map(|(id, name)| json!({"ok": true, "channel": {"id": id, "name": name}})),
             "users.list" => page(&users(), "members", arg),
-            "conversations.open" => open(arg("users")),
+            "conversations.open" => {
+                conversation(arg("users")).map(|id| json!({"ok": true, "channel": {"id": id}}))
+            }
             "chat.postMessage" => state.message(arg),
+            "chat.delete" => state.delete(arg),
             "files.getUploadURLExternal" => state.begin(arg),
             "files.completeUploadExternal" => state.complete(arg),
             "files.info" => state.info(arg("file")),
@@ -314,21 +318,36 @@ impl State {
         }
     }
 
+    /// As [`channel`](Self::channel), or a person's conversation.
+    fn channel_or_person(&self, id: &str) -> Result<String, Value> {
+        if is_user(id) {
+            return conversation(id).map_err(|_| refused("channel_not_found"));
+        }
+        Ok(self.channel(id, true)?.0)
+    }
+
     fn message<'a>(&mut self, arg: &dyn Fn(&str) -> &'a str) -> Answer {
-        let (channel, _) = self.channel(arg("channel"), true)?;
+        let channel = self.channel_or_person(arg("channel"))?;
         if arg("text").is_empty() {
             return Err(refused("no_text"));
         }
         let thread = thread(arg("thread_ts"))?;
-        let id = format!("M{}", self.posted.len());
+        let id = format!("1700000001.{:06}", self.posted.len());
         self.posted.push(Posted {
             channel: channel.clone(),
             thread,
             text: arg("text").into(),
             file: None,
-            id,
+            id: id.clone(),
         });
-        Ok(json!({"ok": true, "channel": channel, "ts": "1700000001.000200"}))
+        Ok(json!({"ok": true, "channel": channel, "ts": id}))
+    }
+
+    fn delete<'a>(&mut self, arg: &dyn Fn(&str) -> &'a str) -> Answer {
+        let is_it = |one: &Posted| one.channel == arg("channel") && one.id == arg("ts");
+        let at = self.posted.iter().position(is_it).ok_or_else(|| refused("message_not_found"))?;
+        let Posted { channel, id, .. } = self.posted.remove(at);
+        Ok(json!({"ok": true, "channel": channel, "ts": id}))
     }
 
     fn begin<'a>(&mut self, arg: &dyn Fn(&str) -> &'a str) -> Answer {
@@ -350,9 +369,11 @@ impl State {
             serde_json::from_str(arg("files")).map_err(|_| refused("invalid_arguments"))?;
         let id = files[0]["id"].as_str().unwrap_or_default().to_owned();
         let mut channels = Vec::new();
-        let (one, many) = (arg("channel_id"), arg("channels"));
-        for channel in one.split(',').chain(many.split(',')).filter(|part| !part.is_empty()) {
-            channels.push(self.channel(channel, true)?.0);
+        if !arg("channel_id").is_empty() {
+            channels.push(self.channel(arg("channel_id"), true)?.0);
+        }
+        for id in arg("channels").split(',').filter(|part| !part.is_empty()) {
+            channels.push(self.channel_or_person(id)?);
         }
         let thread = thread(arg("thread_ts"))?;
         if thread.is_some() && channels.len() != 1 {
@@ -423,9 +444,9 @@ fn users() -> Vec<Value> {
     ]
 }
 
-fn open(user: &str) -> Answer {
+fn conversation(user: &str) -> Result<String, Value> {
     match user {
-        "U0ADA00001" => Ok(json!({"ok": true, "channel": {"id": "D0ADA00001"}})),
+        "U0ADA00001" => Ok("D0ADA00001".to_owned()),
         user if is_user(user) => Err(refused("user_not_found")),
         _ => Err(refused("users_list_not_supplied")),
     }

@@ -1,7 +1,7 @@
 //! The fields that both actions share, and what becomes of the answers.
 
 use sendoff::prelude::*;
-use sendoff::{Choices, Class, Listing};
+use sendoff::{Choices, Class, Listing, Spooled};
 
 use super::allowed::Allowed;
 use super::place::{self, Place, Places};
@@ -30,6 +30,9 @@ pub(crate) struct Message {
     filename: Option<String>,
     /// To reply to a message: its link, or its time such as 1700000000.000100.
     thread: Option<String>,
+    /// Whether something is posted if the result has no rows; for formats that have rows.
+    #[field(default = "yes")]
+    send_if_empty: bool,
     /// A part of a name that the list above does not show, or an id.
     #[field(interactive)]
     #[allow(dead_code, reason = "read while the form is drawn")]
@@ -141,7 +144,7 @@ impl<S: Sync> Asked<'_, S> {
     ///
     /// # Errors
     /// As [`Action::execute`].
-    pub(crate) async fn send(&self, form: &Message, data: Payload) -> Result<Receipt> {
+    pub(crate) async fn send(&self, form: &Message, mut data: Payload) -> Result<Receipt> {
         let places = Places::parse(&form.channel)?;
         let thread = places.thread(form.thread.as_deref())?;
         let facts = Facts::of(self.cx, &data);
@@ -150,19 +153,15 @@ impl<S: Sync> Asked<'_, S> {
             form.initial_comment.as_deref().map(str::trim).filter(|text| !text.is_empty());
         let comment = comment.map(|text| comment::expand(text, self.cx.plan(), &facts));
         // The length comes first at Slack. Looker's own failures come before any call to it.
-        let data = if data.is_present() { Some(data.spool().await?) } else { None };
-        match &data {
-            Some(data) if data.is_empty() => {
-                return Err(Error::vendor(format!(
-                    "The result is an empty file, and {NAME} takes none. Nothing was posted."
+        let file = if data.is_present() { Some(data.keep().await?) } else { None };
+        if let Some(file) = &file {
+            if !form.send_if_empty && has_no_rows(data, file).await? {
+                return Ok(Receipt::new(NAME).says(format!(
+                    "The result has no rows, so that nothing was posted to {NAME}, as the form asks \
+                     for."
                 )));
             }
-            Some(data) if data.len() > LARGEST => {
-                return Err(Error::vendor(format!(
-                    "{NAME} takes files of at most 1 GB. Send less data, or send it elsewhere."
-                )));
-            }
-            _ => {}
+            check_size(file)?;
         }
         let channels = match self.channels(&places).await {
             Ok(channels) => channels,
@@ -172,12 +171,12 @@ impl<S: Sync> Asked<'_, S> {
             }
         };
         let post = Post { channels, thread, comment };
-        match data {
+        match file {
             None => self.slack.post_text(&post).await,
-            Some(data) => {
+            Some(file) => {
                 // A name of one piece: Slack knows no folders.
                 let name = path.as_str().replace('/', "_");
-                self.slack.post_file(&post, &name, &data).await
+                self.slack.post_file(post, &name, &file).await
             }
         }
     }
@@ -191,12 +190,21 @@ impl<S: Sync> Asked<'_, S> {
                 Place::Named(name) => self.named(name).await?,
             };
             self.allowed.check(self.slack, &id).await?;
-            let id = if place::is_user(&id) { self.slack.open(&id).await? } else { id };
+            let id = if place::is_user(&id) { self.conversation(id).await? } else { id };
             if !channels.contains(&id) {
                 channels.push(id);
             }
         }
         Ok(channels)
+    }
+
+    /// The conversation with a person; his own id where the token may not open it, as those made
+    /// for the reference hub may not.
+    async fn conversation(&self, user: String) -> Result<String> {
+        match self.slack.open(&user).await {
+            Err(fault) if fault.is("missing_scope") => Ok(user),
+            opened => Ok(opened?),
+        }
     }
 
     /// The id behind `#general` or `@ada`.
@@ -219,4 +227,27 @@ impl<S: Sync> Asked<'_, S> {
             )),
         }
     }
+}
+
+/// Whether it is certain that a result has no rows. No more than the first one is read.
+async fn has_no_rows(kept: Payload, file: &Spooled) -> Result<bool> {
+    if file.is_empty() || !kept.has_rows() {
+        return Ok(file.is_empty());
+    }
+    let mut rows = kept.rows().await?;
+    Ok(rows.next().await.transpose()?.is_none())
+}
+
+fn check_size(file: &Spooled) -> Result<()> {
+    if file.is_empty() {
+        return Err(Error::vendor(format!(
+            "The result is an empty file, and {NAME} takes none. Nothing was posted."
+        )));
+    }
+    if file.len() > LARGEST {
+        return Err(Error::vendor(format!(
+            "{NAME} takes files of at most 1 GB. Send less data, or send it elsewhere."
+        )));
+    }
+    Ok(())
 }

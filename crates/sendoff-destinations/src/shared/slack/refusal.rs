@@ -30,6 +30,13 @@ impl Fault {
                 .any(|code| self.is(code))
     }
 
+    /// Whether an id may be refused because it is a person's.
+    pub(crate) fn is_of_place(&self) -> bool {
+        ["invalid_arguments", "channel_not_found", "invalid_channel", "missing_scope"]
+            .into_iter()
+            .any(|code| self.is(code))
+    }
+
     pub(crate) fn error(&self) -> &Error {
         &self.error
     }

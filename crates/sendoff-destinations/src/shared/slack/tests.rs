@@ -58,12 +58,16 @@ impl Stage {
     }
 
     async fn send(&self, answers: &[(&str, &str)]) -> Heard {
+        self.send_of(Some(Content::new(Format::Csv, 5_000)), answers).await
+    }
+
+    async fn send_of(&self, content: Option<Content>, answers: &[(&str, &str)]) -> Heard {
         let shipment = Shipment {
             action: self.name.to_owned(),
             kind: ActionType::Query,
             settings: self.settings.clone(),
             answers: [("format", "csv")].into_iter().chain(answers.iter().copied()).collect(),
-            content: Some(Content::new(Format::Csv, 5_000)),
+            content,
             by: By::Push,
             fault: None,
             webhook_id: "0123456789abcdef0123456789abcdef".to_owned(),
@@ -143,6 +147,68 @@ async fn people_names_and_several_channels_are_reached() {
     delivered(&stage.send(&[("channel", "U0ADA00001, #reports-eu G0FINANCE1")]).await);
     let channels: Vec<_> = stage.posted().into_iter().map(|posted| posted.channel).collect();
     assert_eq!(channels, ["D0ADA00001", "C0REPORTS1", "G0FINANCE1"]);
+}
+
+/// The README of the reference hub asks for these.
+const OF_THE_REFERENCE: [&str; 8] = [
+    "channels:read",
+    "users:read",
+    "files:write",
+    "groups:read",
+    "im:read",
+    "mpim:read",
+    "chat:write",
+    "chat:write.public",
+];
+
+/// They open no conversations, and no user can give Looker's own app more.
+#[tokio::test]
+async fn people_are_reached_by_the_scopes_of_the_reference() {
+    for takes_people in [true, false] {
+        let stage = Stage::token(&[]).await;
+        stage.slack.ledger().scopes = OF_THE_REFERENCE.to_vec();
+        let mut completed = 1;
+        if !takes_people {
+            stage.slack.ledger().refuses =
+                Some(("files.completeUploadExternal", "invalid_arguments", 1));
+            completed = 2;
+        }
+        let to = [("channel", "U0ADA00001, C0EXPORTS1"), ("initial_comment", "Here.")];
+        delivered(&stage.send(&to).await);
+        let posted = stage.posted();
+        let [ada, channel] = &posted[..] else { panic!("{posted:?}") };
+        assert_eq!((&*ada.channel, &*channel.channel), ("D0ADA00001", CHANNEL));
+        assert!(ada.file.is_some() && ada.text == "Here." && ada.file == channel.file);
+        let probed = usize::from(!takes_people);
+        assert_eq!((stage.calls("chat.postMessage"), stage.calls("chat.delete")), (probed, probed));
+        assert_eq!(stage.calls("files.completeUploadExternal"), completed);
+    }
+    let stage = Stage::token(&[]).await;
+    stage.slack.ledger().scopes = OF_THE_REFERENCE.to_vec();
+    let heard = stage.send_of(None, &[("channel", "@ada"), ("initial_comment", "Hello.")]).await;
+    delivered(&heard);
+    let posted = stage.posted();
+    assert_eq!((posted.len(), &*posted[0].channel, &*posted[0].text), (1, "D0ADA00001", "Hello."));
+    // Nobody there: what Slack says to a person's id is not the end of it.
+    refused(&stage.send(&[("channel", "U0NOBODY01")]).await, "channel", "channel_not_found");
+    assert_eq!(stage.posted().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_person_is_looked_up_where_the_scopes_allow() {
+    for can_look in [true, false] {
+        let stage = Stage::token(&[]).await;
+        stage.take_scopes(if can_look { &["im:write"] } else { &["im:write", "files:read"] });
+        stage.lose_the_last_answer();
+        let heard = stage.send(&[("channel", "U0ADA00001, C0EXPORTS1")]).await;
+        if can_look {
+            delivered(&heard);
+        } else {
+            refused(&heard, "", "may have arrived");
+        }
+        assert_eq!((stage.posted().len(), stage.calls("files.completeUploadExternal")), (2, 1));
+        assert_eq!(stage.calls("conversations.history"), 0);
+    }
 }
 
 #[tokio::test]

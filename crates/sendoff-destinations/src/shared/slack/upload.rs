@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use sendoff::{Error, Receipt, Result, Spooled};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::place::is_user;
 use super::{Fault, NAME, Slack, comment};
 use crate::shared::object_store::certain;
 
@@ -20,7 +22,7 @@ const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Durati
 
 /// What is posted where.
 pub(super) struct Post {
-    /// Ids of channels and conversations.
+    /// Ids of channels and conversations, and of people where the token may open no conversation.
     pub(super) channels: Vec<String>,
     pub(super) thread: Option<String>,
     pub(super) comment: Option<String>,
@@ -37,12 +39,30 @@ impl Post {
         self.channels.join(", ")
     }
 
-    /// The one channel, or all of them: `channels` takes several, `channel_id` a thread's.
+    fn has_people(&self) -> bool {
+        self.channels.iter().any(|id| is_user(id))
+    }
+
+    /// `channel_id` takes one channel (<https://github.com/slackapi/bolt-js/issues/2115>),
+    /// `channels` "channel IDs or user IDs"
+    /// (<https://docs.slack.dev/reference/methods/files.completeUploadExternal/>).
     fn address(&self) -> (&'static str, String) {
         match &self.channels[..] {
-            [one] => ("channel_id", one.clone()),
+            [one] if !is_user(one) => ("channel_id", one.clone()),
             many => ("channels", many.join(",")),
         }
+    }
+
+    /// Whether a file is shared everywhere. Of people their number counts: a file names
+    /// conversations, not people.
+    fn is_everywhere(&self, file: &Value) -> bool {
+        let (people, channels): (Vec<_>, Vec<_>) = self.channels.iter().partition(|id| is_user(id));
+        if !channels.iter().all(|id| shared_in(file, id)) {
+            return false;
+        }
+        let named = channels.iter().filter(|id| id.starts_with('D')).count();
+        let conversations = file["ims"].as_array().map_or(0, Vec::len);
+        people.is_empty() || conversations >= named + people.len()
     }
 }
 
@@ -56,11 +76,8 @@ impl Slack {
             ));
         };
         for (done, channel) in post.channels.iter().enumerate() {
-            let mut form = vec![("channel", channel.as_str()), ("text", text.as_str())];
-            form.extend(post.thread.as_deref().map(|thread| ("thread_ts", thread)));
-            const METHOD: &str = "chat.postMessage";
-            let call = || self.call(&self.http, METHOD, true).form(form.iter().copied()).once();
-            if let Err(fault) = self.patiently::<Value>(METHOD, call).await {
+            let sent = self.message::<Value>(channel, text, post.thread.as_deref()).await;
+            if let Err(fault) = sent {
                 let doubt = fault.in_doubt() || done > 0;
                 let error = Error::from(fault);
                 return Err(if doubt { error.may_have_arrived() } else { error });
@@ -69,10 +86,24 @@ impl Slack {
         Ok(Receipt::new(post.places()).says(format!("Posted to {}.", post.places())))
     }
 
+    /// Sends a message, once.
+    pub(super) async fn message<T: DeserializeOwned>(
+        &self,
+        channel: &str,
+        text: &str,
+        thread: Option<&str>,
+    ) -> Result<T, Fault> {
+        const METHOD: &str = "chat.postMessage";
+        let mut form = vec![("channel", channel), ("text", text)];
+        form.extend(thread.map(|thread| ("thread_ts", thread)));
+        let call = || self.call(&self.http, METHOD, true).form(form.iter().copied()).once();
+        self.patiently(METHOD, call).await
+    }
+
     /// Uploads a file and shows it.
     pub(super) async fn post_file(
         &self,
-        post: &Post,
+        mut post: Post,
         name: &str,
         data: &Spooled,
     ) -> Result<Receipt> {
@@ -80,17 +111,36 @@ impl Slack {
             Ok(upload) => upload,
             Err(error) => return Err(certain(NAME, error, "the upload", &self.stop).await),
         };
+        let mut shown = self.complete(&post, name, &upload.file_id).await;
+        if post.has_people() && shown.as_ref().is_err_and(Fault::is_of_place) {
+            post.channels = match self.conversations(post.channels).await {
+                Ok(channels) => channels,
+                Err(fault) => {
+                    let what = "which conversation is meant";
+                    return Err(certain(NAME, fault.into(), what, &self.stop).await);
+                }
+            };
+            shown = self.complete(&post, name, &upload.file_id).await;
+        }
         let receipt = Receipt::new(format!("{NAME} ({})", post.places())).bytes(data.len());
-        match self.complete(post, name, &upload.file_id).await {
+        match shown {
             Ok(answer) => Ok(match answer["files"][0]["permalink"].as_str() {
                 Some(link) => receipt.link(link),
                 None => receipt,
             }),
             Err(fault) if fault.in_doubt() => {
-                self.settle(post, &upload.file_id, fault.into()).await.map(|()| receipt)
+                self.settle(&post, &upload.file_id, fault.into()).await.map(|()| receipt)
             }
             Err(fault) => Err(fault.into()),
         }
+    }
+
+    /// The same with conversations in place of people.
+    async fn conversations(&self, mut ids: Vec<String>) -> Result<Vec<String>, Fault> {
+        for id in ids.iter_mut().filter(|id| is_user(id)) {
+            *id = self.find(id).await?;
+        }
+        Ok(ids)
     }
 
     async fn upload(&self, name: &str, data: &Spooled) -> Result<Upload> {
@@ -160,21 +210,29 @@ impl Slack {
     async fn stands(&self, post: &Post, file: &str, stopped: bool) -> Result<bool, Fault> {
         let answer = self.look("files.info", vec![("file", file)], stopped).await;
         match answer {
-            Ok(answer) => Ok(post.channels.iter().all(|one| shared_in(&answer["file"], one))),
+            Ok(answer) => Ok(post.is_everywhere(&answer["file"])),
             Err(fault) if fault.is("file_not_found") => Ok(false),
-            Err(fault) if fault.is("missing_scope") && post.channels.len() == 1 => {
-                self.in_history(post, file, stopped).await
-            }
+            Err(fault) if fault.is("missing_scope") => match &post.channels[..] {
+                [channel] if !is_user(channel) => {
+                    self.in_history(channel, post.thread.as_deref(), file, stopped).await
+                }
+                _ => Err(fault),
+            },
             Err(fault) => Err(fault),
         }
     }
 
     /// For tokens that may not look at files: whether the newest messages show it.
-    async fn in_history(&self, post: &Post, file: &str, stopped: bool) -> Result<bool, Fault> {
-        let Some(channel) = post.channels.first() else { return Ok(false) };
-        let mut query = vec![("channel", channel.as_str()), ("limit", "100")];
+    async fn in_history(
+        &self,
+        channel: &str,
+        thread: Option<&str>,
+        file: &str,
+        stopped: bool,
+    ) -> Result<bool, Fault> {
+        let mut query = vec![("channel", channel), ("limit", "100")];
         let oldest = (jiff::Timestamp::now().as_second() - 1800).to_string();
-        let method = match &post.thread {
+        let method = match thread {
             None => "conversations.history",
             Some(thread) => {
                 query.push(("ts", thread));
