@@ -144,7 +144,7 @@ impl Dropbox {
         let answer: Value = reply.json().await?;
         let said = answer["error_summary"].as_str().unwrap_or_default();
         let said = said.trim_end_matches(['.', '/']).to_owned();
-        let error = refusal(&said, status.as_u16());
+        let error = refusal(&said);
         Err(Fault { said, answer, error })
     }
 
@@ -170,11 +170,12 @@ pub(super) fn misread() -> Error {
 }
 
 /// Who must act on a refusal: `WriteError`, `LookupError` and `PathRootError` of
-/// <https://github.com/dropbox/dropbox-api-spec>.
-fn refusal(said: &str, status: u16) -> Error {
+/// <https://github.com/dropbox/dropbox-api-spec>. Dropbox's status is 409 for nearly all of them, so
+/// that Looker is told another one.
+fn refusal(said: &str) -> Error {
     let text = format!("{NAME} refused ({said})");
     let has = |part: &str| said.split('/').any(|one| one == part);
-    let error = if has("conflict") {
+    if has("conflict") {
         Error::form(
             "filename",
             format!(
@@ -182,10 +183,12 @@ fn refusal(said: &str, status: u16) -> Error {
                      another answer to \"If It Exists\"."
             ),
         )
+        .status(409)
     } else if has("insufficient_space") || has("insufficient_quota") {
         Error::vendor(format!(
             "{text}: there is no room left. Delete files, or use another account."
         ))
+        .status(429)
     } else if has("malformed_path") || has("disallowed_name") {
         Error::form("filename", format!("{text}: the path or the name is not allowed there."))
     } else if has("no_write_permission") || has("team_folder") || has("operation_suppressed") {
@@ -198,11 +201,10 @@ fn refusal(said: &str, status: u16) -> Error {
             format!("{text}: this space is not yours, or no longer. Choose again."),
         )
     } else if has("too_many_write_operations") || has("content_hash_mismatch") {
-        Error::vendor(format!("{text}. Try again in a minute.")).retry_later()
+        Error::vendor(format!("{text}. Try again in a minute.")).status(429).retry_later()
     } else {
-        Error::vendor(format!("{text}."))
-    };
-    error.status(status)
+        Error::vendor(format!("{text}.")).status(400)
+    }
 }
 
 /// Headers are ASCII: other characters stand as `\u00fc`.

@@ -159,6 +159,30 @@ async fn a_name_that_is_taken_is_treated_as_the_form_says() {
     assert_eq!(stage.names().len(), 2);
 }
 
+#[tokio::test]
+async fn a_full_dropbox_is_not_said_to_hold_the_file() {
+    for (said, code) in [
+        ("path/insufficient_space/..", "RESOURCE_EXHAUSTED"),
+        ("too_many_write_operations/..", "RESOURCE_EXHAUSTED"),
+        ("path/no_write_permission/..", "INVALID_ARGUMENT"),
+        ("other/..", "INVALID_ARGUMENT"),
+    ] {
+        let stage = Stage::set().await;
+        let refusal = sendoff::testing::Refusal {
+            status: 409,
+            retry_after: None,
+            media_type: "application/json",
+            body: json!({"error_summary": said}).to_string(),
+        };
+        let mischief = Mischief::Refuse(refusal);
+        stage.vendor.injure(VendorFault { at: At::Commit, mischief, lasting: true });
+        let envelope = stage.send(&[("filename", "a")], 10).await.envelope.expect("an envelope");
+        let error = envelope.error.expect("an error");
+        assert_eq!((error.status_code.as_str(), envelope.success), (code, false), "{said}");
+        assert!(envelope.message.is_some_and(|text| text.contains(said.trim_end_matches("/.."))));
+    }
+}
+
 /// More than two chunks.
 const LONG: u64 = 20 << 20;
 
