@@ -157,12 +157,18 @@ pub struct Difference {
     pub switch: Option<&'static str>,
 }
 
-/// The differences of each destination, by its name. The docs make a table of them.
+/// The differences of each destination that the reference hub has, by its name; an empty list says
+/// that there are none. The docs make a table of them.
 pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
     vec![
         ("airtable", airtable::DIFFERENCES),
+        ("amazon_s3", shared::s3::DIFFERENCES),
         ("aws_ec2_stop_instance", aws_ec2_stop_instance::DIFFERENCES),
+        ("azure_storage", azure_storage::DIFFERENCES),
+        ("debug", debug::DIFFERENCES),
         ("digitalocean_droplet", digitalocean_droplet::DIFFERENCES),
+        ("digitalocean_object_storage", shared::s3::DIFFERENCES),
+        ("dropbox", dropbox::DIFFERENCES),
         ("google_cloud_storage", google_cloud_storage::DIFFERENCES),
         ("google_drive", google_drive::DIFFERENCES),
         ("google_sheets", google_sheets::DIFFERENCES),
@@ -177,11 +183,20 @@ pub fn differences() -> Vec<(&'static str, &'static [Difference])> {
         ("segment_track", shared::segment::OF_USERS),
         ("segment_track", segment_track::DIFFERENCES),
         ("sendgrid", sendgrid::DIFFERENCES),
+        #[cfg(feature = "sftp")]
+        ("sftp", sftp::DIFFERENCES),
+        ("slack", shared::slack::DIFFERENCES),
+        ("slack", slack::DIFFERENCES),
+        ("slack_app", shared::slack::DIFFERENCES),
+        ("slack_app", slack_app::DIFFERENCES),
         ("teams_incomingwebhook", teams_incomingwebhook::DIFFERENCES),
+        ("tray", shared::hook::DIFFERENCES),
         ("twilio", shared::twilio::DIFFERENCES),
         ("twilio", twilio::DIFFERENCES),
         ("twilio_message", shared::twilio::DIFFERENCES),
         ("twilio_message", twilio_message::DIFFERENCES),
+        ("zapier", shared::hook::DIFFERENCES),
+        ("zapier", zapier::DIFFERENCES),
     ]
 }
 

@@ -5,7 +5,9 @@ use sendoff::{Commit, Repeatable};
 use url::Url;
 use uuid::Uuid;
 
+use crate::Difference;
 use crate::shared::azure::{self, Azure, Blob, Container, Login};
+use crate::shared::differences::{CONTENT_TYPE, ERROR_PAGE, EXTENSION};
 use crate::shared::file_options::{FileOptions, IfExists};
 use crate::shared::object_store::{self, Kind};
 
@@ -217,3 +219,20 @@ fn container(text: &str) -> Result<(&str, &str)> {
     }
     Ok((container, prefix))
 }
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "A wrong key, or one without the right to list containers, is never answered.",
+        ours: "It is told in the form, and the container can be typed in.",
+        switch: None,
+    },
+    Difference {
+        reference: "Of the containers the first page can be chosen.",
+        ours: "All can.",
+        switch: None,
+    },
+    CONTENT_TYPE,
+    ERROR_PAGE,
+    EXTENSION,
+];

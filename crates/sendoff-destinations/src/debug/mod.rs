@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable, Value, byte_count};
 
+use crate::Difference;
+
 #[cfg(feature = "fakes")]
 pub(crate) use fake::fake;
 
@@ -122,6 +124,20 @@ async fn count_rows(data: Payload) -> Result<String> {
     }
     Ok(format!("count of {count} rows with {} columns", rows.columns().len()))
 }
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "The simulated download URL is never called.",
+        ours: "It is read to its end, and its bytes are counted.",
+        switch: None,
+    },
+    Difference {
+        reference: "The sleep may last for days, and what is no number is no sleep.",
+        ours: "It lasts ten minutes at most and ends with the caller; what is no number is refused.",
+        switch: None,
+    },
+];
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use sendoff::prelude::*;
 use sendoff::{ClientAuth, Commit, OAuth, Repeatable};
 
+use crate::Difference;
+use crate::shared::differences::ANY_SIZE;
 use crate::shared::file_options::{self, IfExists};
 use crate::shared::file_path::FilePath;
 use crate::shared::object_store;
@@ -141,3 +143,38 @@ fn stamped(path: &FilePath, facts: &Facts) -> Result<FilePath> {
     FilePath::new(&format!("{}{slash}{stem}_{stamp}{extension}", path.folder()))
         .map_err(|why| Error::form("filename", why))
 }
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "A login ends after four hours, and every schedule with it.",
+        ours: "It lasts until the user takes it back.",
+        switch: None,
+    },
+    Difference {
+        reference: "Any failure of an upload ends the login, and nothing is said of its reason.",
+        ours: "The reason is told, and the login stays.",
+        switch: None,
+    },
+    Difference {
+        reference: "A name that is taken fails the delivery.",
+        ours: "The file is overwritten; Dropbox keeps the version before.",
+        switch: Some("if_exists"),
+    },
+    Difference {
+        reference: "The timestamp is glued to the name: orders1764057600000.csv.",
+        ours: "An underscore stands between: orders_1764057600000.csv.",
+        switch: None,
+    },
+    Difference {
+        reference: "A name with an extension gets a second one: orders.csv.csv.",
+        ours: "The extension is added if there is none.",
+        switch: None,
+    },
+    Difference {
+        reference: "Of the folders, the first page of those at the root can be chosen.",
+        ours: "All can, level by level, and those of a team's space.",
+        switch: None,
+    },
+    ANY_SIZE,
+];

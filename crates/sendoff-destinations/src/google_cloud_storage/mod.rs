@@ -10,6 +10,7 @@ use sendoff::{Commit, Listing, Repeatable};
 use uuid::Uuid;
 
 use crate::Difference;
+use crate::shared::differences::{BUCKET, ERROR_PAGE};
 use crate::shared::file_options::{self, IfExists};
 use crate::shared::google::service_account::{KeyFile, ServiceAccount, Tokens, Wanted};
 use crate::shared::google::{Access, Google, Vendor, resumable};
@@ -216,16 +217,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "It is the media type.",
         switch: None,
     },
-    Difference {
-        reference: "Looker's error page is stored as the file, and an upload whose data broke off stays open.",
-        ours: "The upload is begun after Looker answered 200, and cancelled when its data breaks off.",
-        switch: None,
-    },
-    Difference {
-        reference: "Without the right to list buckets there is no form.",
-        ours: "The bucket can be typed in.",
-        switch: None,
-    },
+    ERROR_PAGE,
+    BUCKET,
 ];
 
 fn given(text: &Option<String>) -> Option<&str> {

@@ -13,9 +13,10 @@ use sendoff::prelude::*;
 use sendoff::{Button, Commit, Login, LookerVersion, OAuth, Repeatable};
 
 use crate::Difference;
+use crate::shared::differences::{EXTENSION, WITHOUT_CLIENT};
 use crate::shared::file_options;
 use crate::shared::google::service_account::{KeyFile, ServiceAccount, TOKEN_URL, Tokens, Wanted};
-use crate::shared::google::{Access, Domains, Google, Vendor, resumable};
+use crate::shared::google::{Access, Domains, Google, ISSUER, Vendor, resumable};
 use crate::shared::template::Facts;
 use file::Upload;
 use place::{Find, FolderChoice, Place};
@@ -43,6 +44,7 @@ const LOGIN: OAuth = OAuth::new("https://accounts.google.com/o/oauth2/v2/auth", 
     // Without these Google gives no refresh token to who has logged in before.
     .authorize_params(&[("access_type", "offline"), ("prompt", "consent")])
     .pkce()
+    .issuer(ISSUER)
     .lasting()
     .v2()
     .button(Button::Google)
@@ -193,16 +195,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "It lists one level, and finds folders by how their names begin.",
         switch: Some("find_folder"),
     },
-    Difference {
-        reference: "The name gets no extension.",
-        ours: "The extension is added if there is none.",
-        switch: None,
-    },
-    Difference {
-        reference: "Without an OAuth client the action is not offered.",
-        ours: "It is offered without logins, by the credentials that an admin enters in its settings.",
-        switch: None,
-    },
+    EXTENSION,
+    WITHOUT_CLIENT,
 ];
 
 impl GoogleDrive {

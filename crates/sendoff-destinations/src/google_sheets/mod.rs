@@ -19,8 +19,9 @@ use crate::Difference;
 use crate::google_drive::Settings;
 use crate::google_drive::picker::{self, login_goes_on};
 use crate::google_drive::place::{Find, FolderChoice};
+use crate::shared::differences::WITHOUT_CLIENT;
 use crate::shared::google::service_account::{TOKEN_URL, Tokens};
-use crate::shared::google::{Google, Vendor};
+use crate::shared::google::{Google, ISSUER, Vendor};
 use crate::shared::template::Facts;
 use book::Which;
 use table::Table;
@@ -51,6 +52,7 @@ const LOGIN: OAuth = OAuth::new("https://accounts.google.com/o/oauth2/v2/auth", 
     // Without these Google gives no refresh token to who has logged in before.
     .authorize_params(&[("access_type", "offline"), ("prompt", "consent")])
     .pkce()
+    .issuer(ISSUER)
     .lasting()
     .v2()
     .button(Button::Google)
@@ -251,9 +253,5 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ours: "It is, by the whole domain of a verified address.",
         switch: None,
     },
-    Difference {
-        reference: "Without an OAuth client the action is not offered.",
-        ours: "It is offered without logins, by the credentials that an admin enters in its settings.",
-        switch: None,
-    },
+    WITHOUT_CLIENT,
 ];

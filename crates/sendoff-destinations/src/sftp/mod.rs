@@ -12,6 +12,8 @@ mod upload;
 use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
+use crate::Difference;
+use crate::shared::differences::{ANY_SIZE, EXTENSION};
 use crate::shared::file_options::IfExists;
 use server::Address;
 use session::Session;
@@ -127,3 +129,34 @@ impl Action for Sftp {
         })
     }
 }
+
+/// What differs from the reference hub.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "Any server is trusted, so that whoever sits between reads the password.",
+        ours: "It must show a key that the admin entered.",
+        switch: Some("host_key"),
+    },
+    Difference {
+        reference: "The file is written under its own name: readers see half of it, and a failure leaves that.",
+        ours: "It is written under another name, and renamed once it is whole.",
+        switch: None,
+    },
+    Difference {
+        reference: "A wrong password or address is never answered.",
+        ours: "It is told.",
+        switch: None,
+    },
+    Difference {
+        reference: "A name such as ../../etc/x leads out of the folder.",
+        ours: "It is refused.",
+        switch: None,
+    },
+    Difference {
+        reference: "A path in the address counts as it is written: my%20dir.",
+        ours: "It is decoded: my dir.",
+        switch: None,
+    },
+    ANY_SIZE,
+    EXTENSION,
+];

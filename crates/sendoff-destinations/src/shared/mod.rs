@@ -4,6 +4,7 @@ pub(crate) mod aws;
 #[cfg(feature = "fakes")]
 pub(crate) mod aws_signed;
 pub(crate) mod azure;
+pub(crate) mod differences;
 pub(crate) mod excerpt;
 pub(crate) mod file_options;
 pub(crate) mod file_path;

@@ -3,6 +3,8 @@
 use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
+use crate::Difference;
+use crate::shared::differences::ANY_SIZE;
 use crate::shared::slack::allowed::Allowed;
 use crate::shared::slack::message::{Asked, Message};
 use crate::shared::slack::{Holder, Slack};
@@ -16,8 +18,8 @@ pub(crate) struct SlackToken;
 #[derive(Fields)]
 pub(crate) struct Settings {
     /// The bot token of a Slack app (xoxb-…) with the scopes files:write and chat:write;
-    /// channels:read, groups:read and users:read for the lists, im:write for direct messages,
-    /// files:read to find out what arrived when an answer is lost.
+    /// channels:read, groups:read and users:read for the lists, im:write to open direct messages by
+    /// itself, files:read to find out what arrived when an answer is lost.
     #[field(label = "Slack API Token")]
     slack_api_token: Secret,
     /// Where users may post, with commas between: ids, names such as #reports-*, and @* for direct
@@ -59,3 +61,6 @@ fn parts(cx: &Context<Settings>) -> (Slack, Allowed) {
     let slack = Slack::new(cx, slack_api_token, Holder::Setting("slack_api_token"));
     (slack, Allowed::parse(allowed_channels.as_deref()))
 }
+
+/// What differs from the reference hub in this action alone.
+pub(crate) const DIFFERENCES: &[Difference] = &[ANY_SIZE];

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use sendoff::prelude::*;
 use sendoff::{Commit, Connection, Delegate, Install, LookerVersion, Repeatable};
 
+use crate::Difference;
 use crate::shared::slack::allowed::Allowed;
 use crate::shared::slack::message::{Asked, Message};
 use crate::shared::slack::{Holder, Slack, Team, Whoami};
@@ -201,3 +202,10 @@ fn choose<'a>(working: &'a [Workspace], wanted: Option<&str>) -> Result<&'a Work
         )
     })
 }
+
+/// What differs from the reference hub in this action alone.
+pub(crate) const DIFFERENCES: &[Difference] = &[Difference {
+    reference: "Of an organisation's token (Enterprise Grid) a workspace is offered that is then not found.",
+    ours: "Each workspace that the app was added to is offered, and found by either id.",
+    switch: None,
+}];

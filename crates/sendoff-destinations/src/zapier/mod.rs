@@ -8,6 +8,7 @@ use std::time::Duration;
 use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
+use crate::Difference;
 use crate::shared::hook::Hook;
 use crate::shared::hook::address::{Address, Hosts};
 use crate::shared::hook::modes::{Modes, permit};
@@ -83,6 +84,13 @@ fn confirms(answer: &str) -> Option<bool> {
         Err(_) => (!answer.trim_start().starts_with('<')).then_some(true),
     }
 }
+
+/// What differs from the reference hub in this action alone.
+pub(crate) const DIFFERENCES: &[Difference] = &[Difference {
+    reference: "Any answer of status 200 counts as success, a login page too.",
+    ours: "It must be Zapier's own.",
+    switch: None,
+}];
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use sendoff::testing::suite::{Failure, Subject, Verdict, main_with};
-use sendoff_destinations::{Config, all, fakes, fakes_of_rows};
+use sendoff_destinations::{Config, all, differences, fakes, fakes_of_rows};
 use serde_json::Value;
 
 /// What the reference hub answered to the list call, and the definitions of the actions that it
@@ -47,6 +47,10 @@ fn main() -> ExitCode {
         ("every_destination_is_the_references_or_ours".to_owned(), known(&names, &golden)),
         ("every_snapshot_has_its_destination".to_owned(), no_stale_files(&folder, &names)),
         ("every_intended_difference_has_its_destination".to_owned(), no_stale_entries(&names)),
+        (
+            "every_destination_of_the_references_says_what_differs".to_owned(),
+            differences_of(&names),
+        ),
     ];
     subjects.extend(fakes_of_rows().into_iter().map(|make| Subject::new(make).by_row()));
     let (there, missing) = real::subjects();
@@ -96,6 +100,13 @@ fn no_stale_files(folder: &Path, names: &BTreeSet<&str>) -> Verdict {
         fail_unless(names.contains(name), format!("snapshots/{file} is nobody's"))?;
     }
     Ok(())
+}
+
+fn differences_of(names: &BTreeSet<&str>) -> Verdict {
+    let listed: BTreeSet<&str> = differences().into_iter().map(|(name, _)| name).collect();
+    let silent: Vec<_> =
+        names.iter().filter(|name| !OURS.contains(name) && !listed.contains(**name)).collect();
+    fail_unless(silent.is_empty(), format!("not in differences(), not even empty: {silent:?}"))
 }
 
 fn no_stale_entries(names: &BTreeSet<&str>) -> Verdict {

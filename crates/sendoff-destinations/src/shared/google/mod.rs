@@ -15,6 +15,10 @@ use sendoff::{Call, Context, Error, Http, Login, Reply, Result, Retry, Stop};
 pub(crate) use account::Domains;
 use service_account::ServiceAccount;
 
+/// What Google calls itself where a login sends the browser back
+/// (<https://accounts.google.com/.well-known/openid-configuration>).
+pub(crate) const ISSUER: &str = "https://accounts.google.com";
+
 /// One of Google's services.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Vendor {

@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use super::file_options;
 use super::template::Facts;
+use crate::Difference;
 use address::{Address, Headers};
 use signature::{SIGNATURE, Signer, TIMESTAMP};
 use upload::Upload;
@@ -375,3 +376,17 @@ fn excerpt(text: &str) -> String {
 fn boundary() -> String {
     format!("sendoff-{}", Uuid::new_v4().simple())
 }
+
+/// What differs from the reference hub in each hook that it has.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "The request has no content type.",
+        ours: "It has the data's.",
+        switch: None,
+    },
+    Difference {
+        reference: "Looker's error page is posted as if it were the data, and data that broke off as if it were whole.",
+        ours: "The request is begun after Looker answered 200, and broken off with its data.",
+        switch: None,
+    },
+];

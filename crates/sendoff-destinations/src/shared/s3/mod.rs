@@ -14,8 +14,10 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::aws::{self, Keys, Request, hex};
+use super::differences::{BUCKET, CONTENT_TYPE, ERROR_PAGE, EXTENSION};
 use super::object_store::{Kind, reworded};
 use super::xml;
+use crate::Difference;
 
 mod object;
 
@@ -310,6 +312,19 @@ pub(crate) fn metadata(text: &str) -> String {
     }
     format!("=?UTF-8?B?{}?=", base64_simd::STANDARD.encode_to_string(text))
 }
+
+/// What differs from the reference hub in each store of this dialect.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "The form asks for a path, which counts for nothing.",
+        ours: "It is the folder.",
+        switch: None,
+    },
+    BUCKET,
+    CONTENT_TYPE,
+    ERROR_PAGE,
+    EXTENSION,
+];
 
 #[cfg(test)]
 mod tests {

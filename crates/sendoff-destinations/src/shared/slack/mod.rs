@@ -25,6 +25,47 @@ use serde_json::Value;
 
 pub(crate) use refusal::Fault;
 
+use crate::Difference;
+
+/// What differs from the reference hub in both actions.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reference: "File and comment are two messages.",
+        ours: "They are one.",
+        switch: None,
+    },
+    Difference {
+        reference: "A direct message with a file begins with another one: the comment, or \"Looker Data\".",
+        ours: "The file comes alone, with the comment.",
+        switch: None,
+    },
+    Difference {
+        reference: "An upload that Slack refuses ends the process: the user reads \"Internal server error\".",
+        ours: "Slack's reason is told, and what to do.",
+        switch: None,
+    },
+    Difference {
+        reference: "When the file cannot be shown, the comment is posted all the same.",
+        ours: "Nothing is posted.",
+        switch: None,
+    },
+    Difference {
+        reference: "A file name that is typed in loses its spaces, and is replaced if it holds another dot; with a download it gets no extension.",
+        ours: "It stays, and gets the extension if it has none.",
+        switch: None,
+    },
+    Difference {
+        reference: "The form asks Slack for nothing while ids are typed in, so that a token that is no longer good looks sound.",
+        ours: "It says whom the token speaks for, or that it is not good.",
+        switch: None,
+    },
+    Difference {
+        reference: "Names such as #general are refused.",
+        ours: "They are looked up.",
+        switch: None,
+    },
+];
+
 /// How long Slack may ask to wait, and how often.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const WAITS: usize = 3;
@@ -73,12 +114,12 @@ pub(crate) struct Whoami {
 }
 
 impl Whoami {
-    /// Whether the token certainly lacks a scope.
     /// Whether the token is good for several workspaces.
     pub(crate) fn is_organisation(&self) -> bool {
         self.is_enterprise_install
     }
 
+    /// Whether the token certainly lacks a scope.
     fn lacks(&self, scope: &str) -> bool {
         self.scopes.as_ref().is_some_and(|scopes| !scopes.iter().any(|one| one == scope))
     }
