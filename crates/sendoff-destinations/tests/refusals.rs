@@ -384,3 +384,32 @@ async fn a_card_that_a_workflow_finds_too_large_is_posted_with_half_of_its_rows(
     refused(&answer, "Request entity too large");
     assert_eq!(stage.vendor.asked().len(), 3);
 }
+
+/// Base and table can be typed in as long as somebody is logged in.
+#[tokio::test]
+async fn airtables_form_is_there_without_its_lists() {
+    let base = "appCANARY00000001";
+    let form = async |status: u16, kind: &str| {
+        let stage = before("airtable").await;
+        let said = json!({ "error": { "type": kind, "message": "A word of Airtable's" } });
+        stage.vendor.tell_always("GET /v0/meta/bases", answer(status, said));
+        let mut settings = stage.settings();
+        settings["state_url"] = json!("https://acme.looker.com/action_hub_state/t");
+        stage.form("airtable", &settings, json!({ "base": base, "table": "Orders" })).await
+    };
+    for (status, kind) in [(503, "SERVER_ERROR"), (403, "NOT_AUTHORIZED"), (429, "RATE_LIMIT")] {
+        let form = form(status, kind).await;
+        for (name, value) in [("base", base), ("table", "Orders")] {
+            assert_eq!(form[name]["type"], "string", "{status}: {form:#}");
+            assert_eq!(form[name]["default"], value, "{status}");
+        }
+        let help = form["base"]["description"].as_str().unwrap();
+        assert!(
+            help.contains("A word of Airtable's") && help.contains("Enter the base's id"),
+            "{help}"
+        );
+        assert!(form.get("find").is_none(), "there is nothing to find in");
+        // No address without the scope for it, and no id in its place.
+        assert_eq!(form["switch_account"]["description"], "Signed in to Airtable.");
+    }
+}

@@ -48,7 +48,9 @@ impl FakeAirtable {
         let path: Vec<_> = head.uri.path().trim_matches('/').split('/').collect();
         match (&head.method, &path[..]) {
             (&Method::GET, ["v0", "meta", "whoami"]) => {
-                answer(200, &json!({"id": "usrA", "email": "ana@example.com"}))
+                // With the scope user.email:read there would be an address too
+                // (<https://airtable.com/developers/web/api/get-user-id-scopes>).
+                answer(200, &json!({"id": "usrCANARY00000001", "scopes": LOGIN.scopes}))
             }
             (&Method::GET, ["v0", "meta", "bases"]) => {
                 // Two pages, so that paging is tried.

@@ -48,7 +48,6 @@ struct Tables {
 
 #[derive(Deserialize)]
 struct User {
-    id: String,
     email: Option<String>,
 }
 
@@ -140,10 +139,11 @@ pub(super) fn find<'a>(tables: Option<&'a [Table]>, wanted: &str) -> Result<Opti
     }
 }
 
-/// Who is logged in.
-pub(super) async fn user(cx: &Context<Settings>) -> Result<String> {
+/// Whose login it is, if Airtable says so: it tells the address only to a token with the scope
+/// user.email:read, for which nobody is asked here
+/// (<https://airtable.com/developers/web/api/get-user-id-scopes>).
+pub(super) async fn email(cx: &Context<Settings>) -> Result<Option<String>> {
     let call = authorized(cx, cx.http().get("https://api.airtable.com/v0/meta/whoami"));
     let user: User = call.send().await?.success().await?.json().await?;
-    // The address needs a scope of its own, which logins of old do not have.
-    Ok(user.email.unwrap_or(user.id))
+    Ok(user.email)
 }
