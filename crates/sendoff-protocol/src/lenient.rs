@@ -65,6 +65,25 @@ where
     serde_json::from_str(json.get()).map(Some).map_err(D::Error::custom)
 }
 
+/// The text of a member that was promised to be one; that of a number or a boolean, if it is that.
+pub(crate) fn text_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    // Not raw: forms are read by way of values.
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Some(text),
+        other @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
+            Some(other.to_string())
+        }
+        _ => None,
+    })
+}
+
+/// The same where an empty text stands for none.
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    text_or_none(deserializer).map(Option::unwrap_or_default)
+}
+
 /// The type's default for what is null or of an unexpected type.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

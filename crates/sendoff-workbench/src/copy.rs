@@ -4,9 +4,10 @@
 
 use std::fmt::Write;
 
-use sendoff_protocol::Format;
+use sendoff_protocol::{Format, Formatting, VisualizationFormatting};
 use serde_json::Value;
 
+use crate::formats::Rendering;
 use crate::instance::{Order, Way, What};
 use crate::recording::Recorded;
 use crate::request::MASK;
@@ -98,6 +99,16 @@ fn ordered(line: &mut String, order: &Order) -> Result<(), &'static str> {
         Some(Way::Push) => line.push_str(" --push"),
         None => {}
     }
+    if let Some(Rendering { formatting, visualization }) = order.rendering {
+        line.push_str(match formatting {
+            Formatting::Unformatted => " --unformatted",
+            _ => " --formatted",
+        });
+        line.push_str(match visualization {
+            VisualizationFormatting::Apply => " --visualization",
+            _ => " --no-visualization",
+        });
+    }
     if order.all_results {
         line.push_str(" --all-results");
     }
@@ -136,6 +147,13 @@ fn sent(mut line: String, body: &Value) -> Result<String, &'static str> {
     Ok(format!("printf %s {} | {line}", quoted(data)))
 }
 
+/// Whether the data came by a download URL, which nobody can use again.
+fn is_fetched(recorded: &Recorded) -> bool {
+    let body = recorded.request.body.text.as_deref().unwrap_or_default();
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    recorded.call == Call::Execute && body["scheduled_plan"]["download_url"].is_string()
+}
+
 /// The call as curl makes it.
 ///
 /// # Errors
@@ -143,6 +161,12 @@ fn sent(mut line: String, body: &Value) -> Result<String, &'static str> {
 pub fn curl_line(recorded: &Recorded, url: &str) -> Result<String, &'static str> {
     if recorded.request.body.cut {
         return Err("The recording has not the whole body.");
+    }
+    if is_fetched(recorded) {
+        return Err(
+            "The hub fetched the data by a URL that works once: copy the `sendoff send` line, \
+                    or send the data in the request.",
+        );
     }
     let mut line = format!("curl -sS -X {} {}", quoted(&recorded.request.method), quoted(url));
     for (name, value) in &recorded.request.headers {
@@ -192,6 +216,12 @@ pub fn rust_test(recorded: &Recorded) -> Result<String, &'static str> {
     };
     if recorded.request.body.cut {
         return Err("The recording has not the whole body.");
+    }
+    if is_fetched(recorded) {
+        return Err(
+            "The hub fetched the data by a URL that works once: send it in the request, and \
+                    copy that.",
+        );
     }
     let action = recorded.action.as_deref().ok_or("The recording does not name the action.")?;
     let body = recorded.request.body.text.clone().unwrap_or_default();

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// The first bytes of a body, and how long the whole was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -262,25 +262,96 @@ fn readable(body: &Peek) -> String {
     characters.chunks(WIDTH).map(String::from_iter).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON that is whole, indented, each text in it cut at `longest`; and whether one was.
+/// JSON that is whole, indented, each text in it cut at `longest`; and whether one was. Its members
+/// stand as they came, in their order, doubles too.
 pub(crate) fn indented(body: &Peek, longest: usize) -> Option<(String, bool)> {
-    let mut value = serde_json::from_slice::<Value>(&body.first).ok()?;
-    let is_cut = shorten(&mut value, longest);
-    Some((serde_json::to_string_pretty(&value).ok()?, is_cut))
+    let text = std::str::from_utf8(&body.first).ok()?;
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    let mut lines =
+        Indented { out: String::with_capacity(text.len()), depth: 0, longest, is_cut: false };
+    let json = text.trim_ascii_start();
+    let newlines = text.len() - json.len();
+    if newlines > 0 {
+        lines.out = format!("({newlines} newline{} first)\n", if newlines == 1 { "" } else { "s" });
+    }
+    lines.write(json);
+    Some((lines.out, lines.is_cut))
 }
 
-fn shorten(value: &mut Value, longest: usize) -> bool {
-    match value {
-        Value::String(text) => {
-            let is_longer = text.char_indices().nth(longest).is_some();
-            *text = cut(text, longest);
-            is_longer
+struct Indented {
+    out: String,
+    depth: usize,
+    longest: usize,
+    is_cut: bool,
+}
+
+impl Indented {
+    /// `json` is sound.
+    fn write(&mut self, json: &str) {
+        let mut rest = json;
+        while let Some(first) = rest.chars().next() {
+            let mut taken = first.len_utf8();
+            match first {
+                '"' => taken = self.text(rest),
+                '{' | '[' => {
+                    self.out.push(first);
+                    let inner = rest[1..].trim_ascii_start();
+                    if inner.starts_with(['}', ']']) {
+                        self.out.push_str(&inner[..1]);
+                        taken = rest.len() - inner.len() + 1;
+                    } else {
+                        self.depth += 1;
+                        self.line();
+                    }
+                }
+                '}' | ']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.line();
+                    self.out.push(first);
+                }
+                ',' => {
+                    self.out.push(first);
+                    self.line();
+                }
+                ':' => self.out.push_str(": "),
+                _ if first.is_ascii_whitespace() => {}
+                _ => self.out.push(first),
+            }
+            rest = &rest[taken..];
         }
-        Value::Array(items) => items.iter_mut().fold(false, |cut, one| shorten(one, longest) | cut),
-        Value::Object(members) => {
-            members.values_mut().fold(false, |cut, one| shorten(one, longest) | cut)
+    }
+
+    fn line(&mut self) {
+        self.out.push('\n');
+        self.out.extend(std::iter::repeat_n("  ", self.depth));
+    }
+
+    /// Writes the text at the start, which begins with its quote, and returns its length.
+    fn text(&mut self, rest: &str) -> usize {
+        let (mut characters, mut kept, mut is_escaped) = (0, 0, false);
+        for (at, character) in rest.char_indices().skip(1) {
+            match character {
+                '"' if !is_escaped => {
+                    let is_cut = characters > self.longest;
+                    self.out.push_str(&rest[..if is_cut { kept } else { at }]);
+                    self.out.push_str(if is_cut { "…\"" } else { "\"" });
+                    self.is_cut |= is_cut;
+                    return at + 1;
+                }
+                // What follows belongs to it.
+                '\\' if !is_escaped => is_escaped = true,
+                _ => {
+                    is_escaped = false;
+                    characters += 1;
+                    if characters <= self.longest {
+                        kept = at + character.len_utf8();
+                    }
+                }
+            }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        // Sound JSON ends its texts.
+        self.out.push_str(rest);
+        rest.len()
     }
 }
 
@@ -312,6 +383,30 @@ mod tests {
         let mut peek = Peek::default();
         peek.add(text.len(), text.as_bytes());
         peek
+    }
+
+    #[test]
+    fn json_is_indented_as_it_came() {
+        let shown = |text: &str| indented(&peek(text), 4);
+        let text = r#"{"b":1e400,"a":[],"a":{"x" : "a\"bcd"},"c":[true, {}]}"#;
+        let want = [
+            r#"{"#,
+            r#"  "b": 1e400,"#,
+            r#"  "a": [],"#,
+            r#"  "a": {"#,
+            r#"    "x": "a\"bc…""#,
+            r#"  },"#,
+            r#"  "c": ["#,
+            r#"    true,"#,
+            r#"    {}"#,
+            r#"  ]"#,
+            r#"}"#,
+        ];
+        assert_eq!(shown(text), Some((want.join("\n"), true)));
+        let late = "(2 newlines first)\n{\n  \"a\": 1\n}";
+        assert_eq!(shown("\n\n{\"a\":1}"), Some((late.into(), false)));
+        assert_eq!(shown("\"abcd\""), Some(("\"abcd\"".into(), false)));
+        assert_eq!(shown("{\"a\":1"), None);
     }
 
     fn exchange() -> Exchange {

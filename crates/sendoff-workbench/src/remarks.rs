@@ -236,6 +236,7 @@ impl Found {
             let text = format!("Field `{name}` has the type {kind:?}, which Looker does not know.");
             self.check("form/field/type-known", place(), text);
         }
+        self.types(field, name);
         let options = field.get("options").and_then(Value::as_array);
         if kind == "select" && options.is_none_or(Vec::is_empty) {
             let text = format!("Field `{name}` is a select without options.");
@@ -246,6 +247,24 @@ impl Found {
             if !url.starts_with("http") {
                 let text = format!("Field `{name}` leads to {url:?}, which is not absolute.");
                 self.check("form/field/link-is-absolute", place(), text);
+            }
+        }
+    }
+
+    /// Members of a field that have another type than the protocol says.
+    fn types(&mut self, field: &Value, name: &str) {
+        let texts = ["label", "description", "default", "oauth_url", "value"];
+        let texts = texts.map(|member| (member, Value::is_string as fn(&Value) -> bool, "no text"));
+        let switches = ["interactive", "required"];
+        let switches = switches.map(|member| {
+            (member, Value::is_boolean as fn(&Value) -> bool, "neither true nor false")
+        });
+        for (member, is_right, what) in texts.into_iter().chain(switches) {
+            let Some(value) = field.get(member) else { continue };
+            if !value.is_null() && !is_right(value) {
+                let value = check::cut(&value.to_string(), 60);
+                let text = format!("Field `{name}`: `{member}` is {value}, {what}.");
+                self.note(Place::AnswerMember(name.to_owned()), &text, Strength::A, "6");
             }
         }
     }
@@ -429,6 +448,23 @@ mod tests {
         ] {
             assert_eq!(ids(call, 200, body), [want], "{body}");
         }
+    }
+
+    #[test]
+    fn members_of_another_type_are_named() {
+        let body =
+            br#"[{"name":"a","default":5,"required":"true","label":"A","interactive":null}]"#;
+        let heard = Heard { status: Some(200), body, failure: None, action: "" };
+        let found = remarks(Call::Form, &Exchange::default(), heard);
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        for want in [
+            "Field `a`: `default` is 5, no text.",
+            "`required` is \"true\", neither true nor false.",
+        ] {
+            assert!(told.iter().any(|told| told.contains(want)), "{told:?}");
+        }
+        let fields = told.iter().filter(|told| told.starts_with("Field"));
+        assert_eq!(fields.count(), 2, "{told:?}");
     }
 
     #[test]

@@ -76,6 +76,12 @@ fn binary_data_cells_and_orders_have_their_own_lines() {
     let line = send_line(&recorded(&json!({})), Some(&order), "http://h/").unwrap();
     let end = "--generate 10 --seed 3 --format csv --stream \\\n  --fault 'seed=7 fault=cut@9'";
     assert!(line.ends_with(end), "{line}");
+    order.rendering = Some(Rendering {
+        formatting: Formatting::Unformatted,
+        visualization: VisualizationFormatting::Apply,
+    });
+    let line = send_line(&recorded(&json!({})), Some(&order), "http://h/").unwrap();
+    assert!(line.contains(" --stream --unformatted --visualization "), "{line}");
     let by_url = json!({"type": "query", "attachment": null});
     assert!(send_line(&recorded(&by_url), None, "http://h/").is_err());
     let form = Recorded { call: Call::Form, ..recorded(&cell) };
@@ -88,6 +94,10 @@ fn curl_has_the_headers_and_variables_for_secrets() {
     assert!(line.starts_with("curl -sS -X POST http://h/x \\\n  -H \"Authorization: Token token=\\\"${SENDOFF_TOKEN}\\\"\""), "{line}");
     assert!(line.contains(r#""api-key":"'"${API_KEY}"'""#), "{line}");
     assert!(line.contains(r"it'\''s") && !line.contains("chunked"), "{line}");
+    let plan = json!({"download_url": "http://127.0.0.1:8090/download/used-up"});
+    let fetched = recorded(&json!({"type": "query", "scheduled_plan": plan}));
+    assert!(curl_line(&fetched, "http://h/").unwrap_err().contains("a URL that works once"));
+    assert!(rust_test(&fetched).unwrap_err().contains("a URL that works once"));
     let mut cut = recorded(&query("x"));
     cut.request.body.cut = true;
     assert!(curl_line(&cut, "http://h/").is_err());

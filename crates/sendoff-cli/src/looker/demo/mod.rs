@@ -21,12 +21,16 @@ use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use sendoff::Token;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::tell::tell;
+
+/// So long the rest of a request is taken after its answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Starts a hub with stand-ins for all vendors, and a page in the browser that plays Looker.
 #[derive(clap::Args, Debug)]
@@ -141,13 +145,28 @@ where
                 Ok((socket, _)) => {
                     let server = http1::Builder::new();
                     let serving = server.serve_connection(TokioIo::new(socket), service.clone());
-                    connections.spawn(serving);
+                    connections.spawn(async move {
+                        if let Ok(ended) = serving.without_shutdown().await {
+                            linger(ended.io.into_inner()).await;
+                        }
+                    });
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             },
             Some(_) = connections.join_next() => {}
         }
     }
+}
+
+/// Whoever is answered before he has said all reads the answer only if the rest is taken from him.
+async fn linger(mut socket: TcpStream) {
+    if socket.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = vec![0; 64 << 10];
+    let read = async { while matches!(socket.read(&mut rest).await, Ok(1..)) {} };
+    // He may never end.
+    let _ = tokio::time::timeout(LINGER, read).await;
 }
 
 /// The configured port on loopback, else a free one: a demo must not fail because a hub runs.

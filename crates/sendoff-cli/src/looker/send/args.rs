@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use sendoff_protocol::{Definition, Format, Formatting};
+use sendoff_protocol::{Definition, Format, Formatting, VisualizationFormatting};
 use sendoff_workbench::instance::Way;
 use sendoff_workbench::{Faults, Rendering, size};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,6 +103,12 @@ pub(crate) struct SendArgs {
     /// Values as users see them.
     #[arg(long)]
     formatted: bool,
+    /// Columns as the visualization shows them, in place of what the action asks for.
+    #[arg(long, conflicts_with = "no_visualization")]
+    visualization: bool,
+    /// Columns as the query has them.
+    #[arg(long)]
+    no_visualization: bool,
     /// The title of what is sent.
     #[arg(long)]
     pub(super) title: Option<String>,
@@ -221,15 +227,19 @@ impl SendArgs {
     }
 
     pub(super) fn rendering(&self, definition: &Definition) -> Option<Rendering> {
-        if !self.formatted && !self.unformatted {
-            return None;
-        }
-        let mut rendering = Rendering::of(definition);
-        rendering.formatting = match self.formatted {
-            true => Formatting::Formatted,
-            false => Formatting::Unformatted,
+        let own = Rendering::of(definition);
+        let formatting = match (self.formatted, self.unformatted) {
+            (true, _) => Formatting::Formatted,
+            (_, true) => Formatting::Unformatted,
+            _ => own.formatting,
         };
-        Some(rendering)
+        let visualization = match (self.visualization, self.no_visualization) {
+            (true, _) => VisualizationFormatting::Apply,
+            (_, true) => VisualizationFormatting::Noapply,
+            _ => own.visualization,
+        };
+        let chosen = Rendering { formatting, visualization };
+        (chosen != own).then_some(chosen)
     }
 
     pub(super) fn is_quiet(&self) -> bool {
