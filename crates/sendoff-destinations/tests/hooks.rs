@@ -4,12 +4,19 @@
 
 mod stage;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
+use sendoff::testing::Vendor;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use stage::{Asked, Script, Stage, WEBHOOK, query, text, with};
+use stage::held::Held;
+use stage::{
+    Asked, Script, Stage, WEBHOOK, builder, call, delivered, egress, query, refused, text, with,
+};
 
 /// A receiver that says thanks for whatever it gets.
 async fn receiver() -> Stage {
@@ -31,7 +38,7 @@ async fn send(stage: &Stage, action: &str, settings: Value, form: Value, data: V
 }
 
 /// What the next requests are answered.
-fn told<const N: usize>(stage: &Stage, answers: [(u16, &str); N]) {
+fn told<'a>(stage: &Stage, answers: impl IntoIterator<Item = (u16, &'a str)>) {
     answers.into_iter().for_each(|(status, words)| stage.vendor.tell("", text(status, words)));
 }
 
@@ -253,8 +260,49 @@ async fn what_the_receiver_said_is_told_shortly() {
     told(&stage, [(202, long)]);
     let answer = send(&stage, "webhook", json!({}), form(json!({})), rows()).await;
     let message = answer["message"].as_str().unwrap();
-    assert!(message.contains("It answered 202 Accepted: word word"), "{message}");
+    let said =
+        "It answered 202 Accepted, so it has the data and has not worked on it yet: word word";
+    assert!(message.contains(said), "{message}");
     assert!(message.ends_with('…') && message.len() < 400, "{message}");
+}
+
+#[tokio::test]
+async fn a_207_may_have_refused_a_part() {
+    for (mode, before) in [
+        ("whole", ""),
+        ("rows", " 1 row was accepted and cannot be taken back, and 1 more may have arrived"),
+    ] {
+        let stage = receiver().await;
+        let answers = [(200, "ok"), (207, "item 2: 422")];
+        told(&stage, answers.into_iter().skip(usize::from(before.is_empty())));
+        let heard = send(&stage, "webhook", json!({}), form(json!({ "mode": mode })), rows()).await;
+        let said =
+            refused(&heard, "answered 207 Multi-Status (item 2: 422). It may have refused a part");
+        assert!(said.contains("may have arrived"), "{said}");
+        assert!(said.contains(before), "{said}");
+        assert_eq!(heard["error"]["status_code"], "UNKNOWN", "{heard}");
+    }
+}
+
+/// Also where no header would refuse it: in the middle of a form.
+#[tokio::test]
+async fn a_media_type_that_is_none_reaches_no_receiver() {
+    for media_type in ["text/csv\r\nX-Evil: 1", "text/csv; a=\"\r\n\r\n\"", "csv", "a b/c", ""] {
+        for mode in ["multipart", "whole"] {
+            let stage = receiver().await;
+            let sent = form(json!({ "format": "csv", "mode": mode }));
+            let mut body = query(json!({}), sent, "a,b\n1,2\n");
+            body["attachment"]["mimetype"] = media_type.into();
+            delivered(&stage.execute("webhook", body).await);
+            let got = &stage.vendor.asked()[0];
+            let at = match mode {
+                "whole" => format!("content-type: {}\r\n", got.header("content-type")),
+                _ => got.text().to_lowercase(),
+            };
+            assert!(at.contains("content-type: text/csv\r\n"), "{media_type:?}: {at}");
+            assert!(!at.contains("evil"), "{media_type:?}: {at}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -309,11 +357,39 @@ async fn zapier_gets_the_document_as_it_is_or_labelled_rows_with_a_stamp() {
     let stamp = json!({ "webhook_id": WEBHOOK, "plan_id": "88", "row": 3 });
     assert_eq!(batch[2]["_looker"], stamp);
 
+    // A column of the stamp's name gets another one, and none is lost.
+    let sent = json!({ "url": url, "mode": "rows", "keys": "name", "format": "json" });
+    let answer =
+        send(&stage, "zapier", json!({}), sent, json!([{ "_looker": "mine", "b": 1 }])).await;
+    assert_eq!(answer["success"], true, "{answer}");
+    let row = stage.vendor.asked().remove(2);
+    assert_eq!(row.text().matches("\"_looker\":").count(), 1, "{}", row.text());
+    assert_eq!(row.json()["_looker (2)"], "mine");
+    assert_eq!(row.json()["_looker"]["row"], 1);
+
     let elsewhere = json!({ "url": "https://hooks.zapier.com.evil.example/" });
     let answer = send(&stage, "zapier", json!({}), elsewhere, rows()).await;
     let error = answer["validation_errors"]["url"].as_str().unwrap();
     assert!(error.starts_with("Incorrect domain for url."), "{error}");
-    assert_eq!(stage.vendor.asked().len(), 2);
+    assert_eq!(stage.vendor.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_batch_has_a_row_at_least() {
+    let stage = receiver().await;
+    for (action, url) in [
+        ("webhook", URL),
+        ("zapier", "https://hooks.zapier.com/hooks/catch/1/abcdefghij/"),
+        ("tray", "https://a.trayapp.io/flow"),
+    ] {
+        let sent = json!({ "url": url, "mode": "batches", "batch_rows": "0" });
+        let answer = send(&stage, action, json!({}), sent, rows()).await;
+        assert_eq!(answer["validation_errors"]["batch_rows"], "Enter 1 or more.", "{answer}");
+        // Whoever sends no batches need not care.
+        let sent = json!({ "url": url, "batch_rows": "0" });
+        delivered(&send(&stage, action, json!({}), sent, rows()).await);
+    }
+    assert_eq!(stage.vendor.asked().len(), 3);
 }
 
 #[tokio::test]
@@ -327,4 +403,28 @@ async fn tray_gets_the_triggers_header() {
     let half = json!({ "header_name": "X-Flow" });
     let answer = send(&stage, "tray", half, sent, rows()).await;
     assert!(answer["message"].as_str().unwrap().contains("belong together"), "{answer}");
+}
+
+/// One that does not wait is given up meanwhile, so that the hub's patience was over.
+#[tokio::test]
+async fn a_tray_workflow_is_waited_for_if_the_form_says_so() {
+    let workflow = Arc::new(Held::at("https://a.trayapp.io"));
+    let running = Vendor::start(Arc::clone(&workflow) as _, true).await.unwrap();
+    let mut impatient = egress(running.origins());
+    impatient.idle_timeout = Duration::from_millis(200);
+    let hub = builder(impatient).build().unwrap();
+    let send = async |waits: &str| {
+        let form = json!({ "url": "https://a.trayapp.io/flow", "wait_for_workflow": waits });
+        let body = query(json!({}), form, "[{\"data\":[]}]");
+        call(&hub, "/actions/tray/execute", None, body).await["looker"].take()
+    };
+    let quick = async {
+        workflow.asked().await;
+        let heard = send("no").await;
+        workflow.answer(2);
+        heard
+    };
+    let (patient, quick) = tokio::join!(send("yes"), quick);
+    assert!(delivered(&patient).contains("It answered 200 OK: done"), "{patient}");
+    refused(&quick, "may have arrived");
 }

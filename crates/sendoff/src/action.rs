@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::tz::TimeZone;
 use sendoff_protocol as wire;
@@ -164,6 +166,11 @@ impl<S> Context<S> {
         self.call.looker_version
     }
 
+    /// How many newlines have kept the caller's connection open so far.
+    pub fn newlines(&self) -> u64 {
+        self.call.newlines.load(Ordering::Relaxed)
+    }
+
     /// The user's login. For an action without one nobody ever is logged in.
     pub fn login(&self) -> &Login {
         &self.call.login
@@ -218,6 +225,7 @@ pub(crate) struct Call {
     pub(crate) webhook_id: Option<String>,
     pub(crate) instance: Option<String>,
     pub(crate) looker_version: Option<LookerVersion>,
+    pub(crate) newlines: Arc<AtomicU64>,
 }
 
 /// What came of reading a call's settings and answers.

@@ -6,6 +6,7 @@ mod fake;
 use std::time::{Duration, Instant};
 
 use sendoff::prelude::*;
+use sendoff::protocol::{INSTANCE, WEBHOOK_ID};
 use sendoff::{Commit, Repeatable, Value, byte_count};
 
 use crate::Difference;
@@ -86,7 +87,9 @@ impl Action for Debug {
             Count::Bytes if data.is_present() => {
                 done.push(format!("count of {}", count(data.open().await?).await?));
             }
-            Count::Rows if data.is_present() => done.push(count_rows(data).await?),
+            Count::Rows if data.is_present() => {
+                done.push(format!("count of {}", count_rows(data).await?));
+            }
             _ => {}
         }
         if done.is_empty() {
@@ -94,9 +97,21 @@ impl Action for Debug {
         }
         // Smoke tests look for these words.
         let done = done.join(", ");
-        Ok(Receipt::new("nowhere")
-            .says(format!("Completed debug action successfully by doing {done}.")))
+        let words = format!("Completed debug action successfully by doing {done}. {}", seen(cx));
+        Ok(Receipt::new("nowhere").says(words))
     }
+}
+
+/// What the request said of itself, and what has kept its connection open.
+fn seen(cx: &Context<()>) -> String {
+    let version = cx.looker_version().map(|version| format!("Looker {version}"));
+    let version = version.unwrap_or_else(|| "no Looker version".to_owned());
+    let header = |name, value: Option<&str>| match value {
+        Some(value) => format!("{name} {value}"),
+        None => format!("no {name}"),
+    };
+    let (id, instance) = (header(WEBHOOK_ID, cx.webhook_id()), header(INSTANCE, cx.instance()));
+    format!("Seen: {version}, {id}, {instance}. Newlines so far: {}.", cx.newlines())
 }
 
 async fn count(mut stream: ByteStream) -> Result<String> {
@@ -108,21 +123,32 @@ async fn count(mut stream: ByteStream) -> Result<String> {
     }
     let (first, all) = (first.unwrap_or_default(), start.elapsed());
     Ok(format!(
-        "{} ({bytes} bytes) in {} ms, the first after {} ms",
+        "{} ({bytes} bytes) in {} ms, the first after {} ms, {} a second",
         byte_count(bytes),
         all.as_millis(),
-        first.as_millis()
+        first.as_millis(),
+        byte_count(per_second(bytes, all))
     ))
 }
 
 async fn count_rows(data: Payload) -> Result<String> {
+    let start = Instant::now();
     let mut rows = data.rows().await?;
     let mut count = 0_u64;
     while let Some(row) = rows.next().await {
         row?;
         count += 1;
     }
-    Ok(format!("count of {count} rows with {} columns", rows.columns().len()))
+    let (columns, all) = (rows.columns().len(), start.elapsed());
+    Ok(format!(
+        "{count} rows with {columns} columns in {} ms, {} a second",
+        all.as_millis(),
+        per_second(count, all)
+    ))
+}
+
+fn per_second(count: u64, time: Duration) -> u64 {
+    (count as f64 / time.max(Duration::from_micros(1)).as_secs_f64()) as u64
 }
 
 /// What differs from the reference hub.

@@ -78,7 +78,7 @@ impl Action for Tray {
             .headers(settings.headers()?)
             .signed(settings.signing_secret.clone())
             .patience(form.wait_for_workflow.then_some(WORKFLOW));
-        match form.modes.batches(LARGEST, None) {
+        match form.modes.batches(LARGEST, None)? {
             None => hook.whole(data).await,
             Some(batches) => hook.rows(data, batches).await,
         }

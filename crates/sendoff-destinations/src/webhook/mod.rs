@@ -8,7 +8,7 @@ use sendoff::prelude::*;
 use sendoff::{Commit, Repeatable};
 
 use crate::shared::hook::address::{Address, Headers, Hosts};
-use crate::shared::hook::batches::{Batches, Keys};
+use crate::shared::hook::batches::{Batches, Keys, batch_rows};
 use crate::shared::hook::{Hook, Message};
 
 #[cfg(feature = "fakes")]
@@ -193,12 +193,8 @@ impl Form {
                 format!("Enter 1 to {PARALLEL_AT_MOST}; {} is not.", self.parallel),
             ));
         }
-        if self.batch_rows == 0 {
-            return Err(Error::form("batch_rows", "Enter 1 or more."));
-        }
         Ok(Batches {
-            // 32 bits, which any usize holds.
-            rows: self.batch_rows as usize,
+            rows: batch_rows(self.batch_rows)?,
             // At most 5 MiB, which any usize holds.
             bytes: self.batch_kib as usize * 1024,
             parallel: self.parallel.into(),

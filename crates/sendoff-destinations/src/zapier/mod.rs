@@ -60,7 +60,7 @@ impl Action for Zapier {
         let address = Address::parse(&form.url)?;
         permit(&address, HOSTS, &Hosts::default())?;
         let hook = Hook::new(cx, address).confirmed_by(confirms);
-        let receipt = match form.modes.batches(LARGEST, Some(PACE)) {
+        let receipt = match form.modes.batches(LARGEST, Some(PACE))? {
             None => hook.whole(data).await?,
             Some(batches) => hook.rows(data, batches).await?,
         };

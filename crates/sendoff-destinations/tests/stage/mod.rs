@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(unreachable_pub, reason = "a test program exports nothing")]
 
+pub mod held;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +19,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use sendoff::testing::{Fake, Object, Provider, TakesRows, Vendor};
 use sendoff::{ByteStream, EgressConfig, Hub, Origins, RetryPolicy, Token, Values};
+use sendoff_destinations::Config;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tower::ServiceExt;
@@ -407,12 +410,29 @@ pub fn egress(origins: impl IntoIterator<Item = String>) -> EgressConfig {
 
 /// A hub with every destination.
 pub fn builder(egress: EgressConfig) -> sendoff::Builder {
-    let actions = sendoff_destinations::all(&Default::default());
+    builder_of(&Config { debug: true, ..Config::default() }, egress)
+}
+
+/// A hub with what the operator decides about destinations.
+pub fn builder_of(config: &Config, egress: EgressConfig) -> sendoff::Builder {
+    let actions = sendoff_destinations::all(config);
     Hub::builder().actions(actions).secrets([SECRET.into()]).egress(egress)
 }
 
 /// Posts to a hub as Looker does.
 pub async fn call(hub: &Hub, path: &str, webhook: Option<&str>, body: Value) -> Value {
+    ask(hub, post(path, webhook, body)).await
+}
+
+/// What a hub answers.
+pub async fn ask(hub: &Hub, request: Request<Full<Bytes>>) -> Value {
+    let response = hub.clone().oneshot(request).await.unwrap();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// Looker's request.
+pub fn post(path: &str, webhook: Option<&str>, body: Value) -> Request<Full<Bytes>> {
     let token = Token::issue(&SECRET.into(), None).unwrap();
     let mut request = Request::post(path)
         .header("authorization", format!("Token token=\"{token}\""))
@@ -420,10 +440,7 @@ pub async fn call(hub: &Hub, path: &str, webhook: Option<&str>, body: Value) -> 
     if let Some(id) = webhook {
         request = request.header("x-looker-webhook-id", id);
     }
-    let request = request.body(Full::new(Bytes::from(body.to_string()))).unwrap();
-    let response = hub.clone().oneshot(request).await.unwrap();
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    serde_json::from_slice(&bytes).unwrap()
+    request.body(Full::new(Bytes::from(body.to_string()))).unwrap()
 }
 
 /// What Looker posts for a query's result.

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ struct Working {
     work: Option<Pin<Box<dyn Future<Output = Bytes> + Send>>>,
     /// The first newline was due when this body was made.
     tick: Interval,
+    newlines: Arc<AtomicU64>,
 }
 
 impl Answer {
@@ -36,14 +39,15 @@ impl Answer {
     }
 
     /// A body that ends with what `work` gives, and until then sends a newline every `keep_alive`,
-    /// the first one at once.
+    /// the first one at once. `newlines` counts them.
     pub(super) fn working(
         work: impl Future<Output = Bytes> + Send + 'static,
         keep_alive: Duration,
+        newlines: Arc<AtomicU64>,
     ) -> Self {
         let mut tick = tokio::time::interval(keep_alive.max(Duration::from_millis(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self(Kind::Working(Working { work: Some(Box::pin(work)), tick }))
+        Self(Kind::Working(Working { work: Some(Box::pin(work)), tick, newlines }))
     }
 }
 
@@ -86,7 +90,9 @@ impl Working {
             self.work = None;
             return Poll::Ready(Some(last));
         }
-        self.tick.poll_tick(cx).map(|_| Some(Bytes::from_static(b"\n")))
+        ready!(self.tick.poll_tick(cx));
+        self.newlines.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Bytes::from_static(b"\n")))
     }
 }
 

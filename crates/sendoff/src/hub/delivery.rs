@@ -27,6 +27,8 @@ pub(super) struct Caller {
     pub(super) webhook_id: Option<String>,
     pub(super) instance: Option<String>,
     pub(super) looker_version: Option<LookerVersion>,
+    /// What has kept its connection open so far.
+    pub(super) newlines: Arc<AtomicU64>,
 }
 
 /// Ids are 32 characters; whatever is much longer is no id and would only fill the log.
@@ -42,6 +44,7 @@ impl Caller {
             webhook_id: id(WEBHOOK_ID),
             instance: id(INSTANCE),
             looker_version: listing::looker_version(headers),
+            newlines: Arc::default(),
         }
     }
 }
@@ -361,6 +364,7 @@ pub(super) fn call(
         webhook_id: caller.webhook_id.clone(),
         instance: caller.instance.clone(),
         looker_version: caller.looker_version,
+        newlines: Arc::clone(&caller.newlines),
     };
     (call, Secrets { redact, login })
 }
@@ -406,10 +410,25 @@ fn about(action: &dyn AnyAction, head: &Small, way: Way) -> About {
         format: named.or(only).filter(|format: &wire::Format| {
             !pushed || head.extension.as_deref().is_none_or(|ext| ext == format.extension())
         }),
-        media_type: head.mimetype.as_deref().map(bare).filter(|text| !text.is_empty()),
+        media_type: head.mimetype.as_deref().map(bare).filter(|text| is_media_type(text)),
         extension: head.extension.clone().filter(|text| !text.is_empty()),
         way,
     }
+}
+
+/// Whether a text may stand where destinations write media types: in headers, also in those of a
+/// form's parts, which nobody else checks (RFC 6838, section 4.2).
+fn is_media_type(text: &str) -> bool {
+    const LONGEST: usize = 255;
+    let token = |text: &str| {
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        !text.is_empty() && text.bytes().all(sound)
+    };
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let pair = essence.trim_end().split_once('/');
+    pair.is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+        && parameters.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && text.len() <= LONGEST
 }
 
 async fn settle(rest: Option<Rest>, failed: bool) -> Option<Refusal> {

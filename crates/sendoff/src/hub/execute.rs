@@ -59,7 +59,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let caller = Caller::of(&parts.headers);
-    let id = caller.webhook_id.clone();
+    let (id, newlines) = (caller.webhook_id.clone(), Arc::clone(&caller.newlines));
     if hub.drain.is_draining() {
         return busy(id.as_deref(), &Reason::Draining.error());
     }
@@ -96,7 +96,8 @@ where
         Ok(ended) => respond(ended),
         // From now on the status is 200 whatever comes: only the envelope can say it.
         Err(_) => {
-            streaming(Answer::working(async move { to_json(&work.await.executed) }, keep_alive))
+            let last = async move { to_json(&work.await.executed) };
+            streaming(Answer::working(last, keep_alive, newlines))
         }
     }
 }

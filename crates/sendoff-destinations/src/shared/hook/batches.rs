@@ -11,6 +11,18 @@ use super::{Hook, Message};
 
 pub(crate) use super::rows::Keys;
 
+/// The answer to the form field `batch_rows`.
+///
+/// # Errors
+/// A form error.
+pub(crate) fn batch_rows(answer: u32) -> Result<usize> {
+    match answer {
+        0 => Err(Error::form("batch_rows", "Enter 1 or more.")),
+        // 32 bits, which any usize holds.
+        rows => Ok(rows as usize),
+    }
+}
+
 /// How rows are cut into requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batches {
@@ -44,7 +56,7 @@ impl<S: Sync> Hook<'_, S> {
     /// error.
     pub(crate) async fn rows(&self, data: Payload, batches: Batches) -> Result<Receipt> {
         let rows = data.rows().await?;
-        let mut writer = Writer::new(batches.keys);
+        let mut writer = Writer::new(batches.keys, batches.stamped);
         // The brackets of a list.
         let around = if batches.bare { 0 } else { 2 };
         let encode = |row: &Row, out: &mut Vec<u8>| {

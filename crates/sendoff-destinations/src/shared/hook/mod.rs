@@ -16,7 +16,7 @@ pub(crate) mod upload;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sendoff::prelude::*;
@@ -64,6 +64,8 @@ pub(crate) struct Hook<'a, S> {
 pub(crate) struct Confirmed {
     status: String,
     words: String,
+    /// The receiver has the data and has not worked on it yet (RFC 9110, section 15.3.3).
+    waits: bool,
 }
 
 /// What one request carries, if all of it is in memory.
@@ -236,14 +238,25 @@ impl<'a, S> Hook<'a, S> {
 
     async fn judge(&self, reply: Reply) -> Result<Confirmed> {
         let reply = reply.success().await?;
-        let status = match reply.status().canonical_reason() {
-            Some(reason) => format!("{} {reason}", reply.status().as_u16()),
-            None => reply.status().as_u16().to_string(),
+        let code = reply.status();
+        let status = match code.canonical_reason() {
+            Some(reason) => format!("{} {reason}", code.as_u16()),
+            None => code.as_u16().to_string(),
         };
         let readable = reply.header("content-encoding").is_none();
         let said = read(reply).await?;
         let said = if readable { self.redact.clean(&said).into_owned() } else { String::new() };
         let words = excerpt(&said);
+        if code == StatusCode::MULTI_STATUS {
+            let (host, words) =
+                (self.host(), if words.is_empty() { "nothing more" } else { &words });
+            return Err(Error::vendor(format!(
+                "{host} answered {status} ({words}). It may have refused a part of the data, and \
+                 only the receiver knows which."
+            ))
+            .status(code.as_u16())
+            .may_have_arrived());
+        }
         let confirmed = (self.confirms)(&said);
         if confirmed != Some(true) {
             let error = Error::vendor(format!(
@@ -253,7 +266,7 @@ impl<'a, S> Hook<'a, S> {
             // Its own "no" is clear; who else answered may have passed the data on.
             return Err(if confirmed.is_some() { error } else { error.may_have_arrived() });
         }
-        Ok(Confirmed { status, words })
+        Ok(Confirmed { waits: code == StatusCode::ACCEPTED, status, words })
     }
 
     /// What a refusal means here. The vendor's words stay, the URL's secret parts go.
@@ -304,10 +317,11 @@ impl Confirmed {
 
     /// What the receiver said.
     fn sentence(&self) -> String {
-        let Self { status, words } = self;
+        let Self { status, words, waits } = self;
+        let yet = if *waits { ", so it has the data and has not worked on it yet" } else { "" };
         match words.as_str() {
-            "" => format!("It answered {status}."),
-            words => format!("It answered {status}: {words}"),
+            "" => format!("It answered {status}{yet}."),
+            words => format!("It answered {status}{yet}: {words}"),
         }
     }
 }

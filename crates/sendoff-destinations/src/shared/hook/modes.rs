@@ -5,7 +5,7 @@ use std::time::Duration;
 use sendoff::prelude::*;
 
 use super::address::{Address, Hosts, covers};
-use super::batches::{Batches, Keys};
+use super::batches::{Batches, Keys, batch_rows};
 
 /// How the rows are spread over requests.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +35,22 @@ pub(crate) struct Modes {
 
 impl Modes {
     /// How the rows are cut, unless everything goes in one request.
-    pub(crate) fn batches(&self, bytes: usize, pace: Option<Duration>) -> Option<Batches> {
-        (self.mode != Mode::Whole).then(|| Batches {
-            // 32 bits, which any usize holds.
-            rows: self.batch_rows as usize,
+    ///
+    /// # Errors
+    /// A form error.
+    pub(crate) fn batches(&self, bytes: usize, pace: Option<Duration>) -> Result<Option<Batches>> {
+        if self.mode == Mode::Whole {
+            return Ok(None);
+        }
+        Ok(Some(Batches {
+            rows: batch_rows(self.batch_rows)?,
             bytes,
             parallel: 1,
             pace,
             bare: self.mode == Mode::Rows,
             stamped: true,
             keys: self.keys,
-        })
+        }))
     }
 }
 

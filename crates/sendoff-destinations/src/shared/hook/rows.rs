@@ -15,6 +15,9 @@ pub(crate) enum Keys {
     Label,
 }
 
+/// The member that says whose row it is. No column has its name.
+const STAMP: &str = "_looker";
+
 /// Writes rows as JSON objects.
 pub(super) struct Writer {
     keys: Keys,
@@ -24,8 +27,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(keys: Keys) -> Self {
-        Self { keys, written: Vec::new(), taken: HashSet::new() }
+    pub(super) fn new(keys: Keys, stamped: bool) -> Self {
+        let taken = stamped.then(|| STAMP.to_owned()).into_iter().collect();
+        Self { keys, written: Vec::new(), taken }
     }
 
     /// Appends `row` as an object. Values keep their JSON form: numbers every digit, null null.
@@ -48,8 +52,7 @@ impl Writer {
             if out.last() != Some(&b'{') {
                 out.push(b',');
             }
-            out.extend_from_slice(b"\"_looker\":");
-            out.extend_from_slice(stamp.to_string().as_bytes());
+            out.extend_from_slice(format!("\"{STAMP}\":{stamp}").as_bytes());
         }
         out.push(b'}');
     }
