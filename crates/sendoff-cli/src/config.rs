@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use sendoff::{LookerHosts, Origins, Secret, SpoolLimits, StateKey, Values};
-use sendoff_destinations::AwsEnvironment;
+use sendoff_destinations::{AwsEnvironment, AzureEnvironment};
 
 use checks::{action, log, loopback, network, sixty_four_hex_digits, web_url};
 use limits::{connection_limits, delivery_limits, spool_limits};
@@ -84,6 +84,8 @@ pub struct Config {
     pub debug: bool,
     /// `lambda.response_stream`.
     pub lambda_response_stream: bool,
+    /// `sftp.legacy_algorithms`.
+    pub sftp_legacy_algorithms: bool,
     /// `workbench.listen`.
     pub workbench_listen: SocketAddr,
     /// `workbench.base_url`.
@@ -92,6 +94,8 @@ pub struct Config {
     pub workbench_folder: Option<PathBuf>,
     /// What the environment says of keys for AWS, if `aws.own_keys` is on.
     pub aws: Option<AwsEnvironment>,
+    /// What the environment says of the hub's identity at Azure, if `azure.own_identity` is on.
+    pub azure: Option<AzureEnvironment>,
     /// `settings`, by action.
     pub settings: BTreeMap<String, Values>,
     /// `oauth`, by action: the client's id and secret.
@@ -192,10 +196,12 @@ impl Config {
         let file_root = r.path("file.root");
         let debug = r.switch("debug.enabled");
         let lambda_response_stream = r.switch("lambda.response_stream");
+        let sftp_legacy_algorithms = r.switch("sftp.legacy_algorithms");
         let workbench_listen = r.word("workbench.listen", loopback);
         let workbench_base_url = r.optional("workbench.base_url", web_url);
         let workbench_folder = r.path("workbench.folder");
         let own_keys = r.switch("aws.own_keys");
+        let own_identity = r.switch("azure.own_identity");
         let settings = settings(r, catalogue);
         let clients = clients(r, catalogue);
         Some(Self {
@@ -222,10 +228,12 @@ impl Config {
             file_root: file_root?,
             debug: debug?,
             lambda_response_stream: lambda_response_stream?,
+            sftp_legacy_algorithms: sftp_legacy_algorithms?,
             workbench_listen: workbench_listen?,
             workbench_base_url: workbench_base_url?,
             workbench_folder: workbench_folder?,
             aws: own_keys?.then(|| aws(environment)),
+            azure: own_identity?.then(|| azure(environment)),
             settings,
             clients: clients?,
             in_force: Vec::new(),
@@ -276,6 +284,20 @@ fn aws(environment: &Environment) -> AwsEnvironment {
         no_machine: text("AWS_EC2_METADATA_DISABLED")
             .is_some_and(|value| value.eq_ignore_ascii_case("true")),
         machine_url: text("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+    }
+}
+
+/// The names are Microsoft's: the platform sets them.
+fn azure(environment: &Environment) -> AzureEnvironment {
+    let text = |name: &str| environment.get(name).map(str::to_owned);
+    AzureEnvironment {
+        tenant_id: text("AZURE_TENANT_ID"),
+        client_id: text("AZURE_CLIENT_ID"),
+        federated_token_file: text("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+        authority: text("AZURE_AUTHORITY_HOST"),
+        endpoint: text("IDENTITY_ENDPOINT"),
+        endpoint_header: text("IDENTITY_HEADER").map(Secret::from),
+        machine_url: text("AZURE_POD_IDENTITY_AUTHORITY_HOST"),
     }
 }
 

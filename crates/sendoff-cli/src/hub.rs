@@ -29,7 +29,9 @@ pub(crate) fn actions(config: &Config) -> Vec<Box<dyn AnyAction>> {
     let destinations = sendoff_destinations::Config {
         file_root: config.file_root.clone(),
         debug: config.debug,
+        sftp_legacy_algorithms: config.sftp_legacy_algorithms,
         aws: config.aws.clone(),
+        azure: config.azure.clone(),
     };
     let mut actions = sendoff_destinations::all(&destinations);
     actions

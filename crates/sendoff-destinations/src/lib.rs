@@ -43,6 +43,7 @@ use sendoff::AnyAction;
 #[cfg(feature = "fakes")]
 use sendoff::testing::Fake;
 pub use shared::aws::AwsEnvironment;
+pub use shared::azure::AzureEnvironment;
 
 /// What the operator decides about destinations.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +52,13 @@ pub struct Config {
     pub file_root: Option<PathBuf>,
     /// Offers `debug`, which delivers nothing.
     pub debug: bool,
+    /// Lets `sftp` speak to servers that know no modern algorithm.
+    pub sftp_legacy_algorithms: bool,
     /// Lets the actions for AWS use keys of the hub's own where Looker's admin sets none.
     pub aws: Option<AwsEnvironment>,
+    /// Lets `azure_storage` use an identity of the hub's own where Looker's admin sets no
+    /// credentials.
+    pub azure: Option<AzureEnvironment>,
 }
 
 /// Every destination that `config` allows, in the order of their names.
@@ -61,7 +67,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(airtable::Airtable),
         Box::new(amazon_s3::AmazonS3::new(config.aws.clone())),
         Box::new(aws_ec2_stop_instance::StopInstance::new(config.aws.clone())),
-        Box::new(azure_storage::AzureStorage),
+        Box::new(azure_storage::AzureStorage::new(config.azure.clone())),
         Box::new(digitalocean_droplet::Droplet),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
         Box::new(dropbox::Dropbox),
@@ -76,7 +82,7 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(segment_track::SegmentTrack),
         Box::new(sendgrid::SendGrid),
         #[cfg(feature = "sftp")]
-        Box::new(sftp::Sftp),
+        Box::new(sftp::Sftp::new(config.sftp_legacy_algorithms)),
         Box::new(smtp_email::SmtpEmail),
         Box::new(slack::SlackToken),
         Box::new(slack_app::SlackApp),

@@ -66,6 +66,35 @@ fn every_variable_of_amazons_is_read_where_own_keys_are_on() {
     assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), names.into_iter().collect());
 }
 
+#[test]
+fn every_variable_of_azures_is_read_where_the_own_identity_is_on() {
+    let names = [
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_ID",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "AZURE_AUTHORITY_HOST",
+        "IDENTITY_ENDPOINT",
+        "IDENTITY_HEADER",
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    ];
+    let mut environment: Vec<_> = names.iter().map(|name| (*name, *name)).collect();
+    assert!(from(&environment).azure.is_none());
+    environment.push(("SENDOFF_AZURE_OWN_IDENTITY", "true"));
+    let azure = from(&environment).azure.unwrap();
+    let texts = [azure.tenant_id, azure.client_id, azure.authority, azure.endpoint];
+    let mut read: Vec<_> = texts.iter().map(|it| it.as_deref().unwrap()).collect();
+    read.push(azure.machine_url.as_deref().unwrap());
+    read.push(azure.federated_token_file.as_ref().unwrap().to_str().unwrap());
+    read.push(azure.endpoint_header.as_ref().unwrap().expose());
+    assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), names.into_iter().collect());
+}
+
+#[test]
+fn old_algorithms_are_spoken_only_if_the_operator_says_so() {
+    assert!(!from(&[]).sftp_legacy_algorithms);
+    assert!(from(&[("SENDOFF_SFTP_LEGACY_ALGORITHMS", "true")]).sftp_legacy_algorithms);
+}
+
 fn load(environment: &[(&str, &str)], flags: &Flags) -> Result<Config, Problems> {
     let environment = environment.iter().copied().collect();
     Config::load(&catalogue(), &environment, flags)

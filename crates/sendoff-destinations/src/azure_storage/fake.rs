@@ -21,7 +21,7 @@ use crate::shared::xml;
 
 /// The action and its stand-in.
 pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
-    (Box::new(AzureStorage), Arc::new(FakeAzure::default()))
+    (Box::new(AzureStorage::new(None)), Arc::new(FakeAzure::default()))
 }
 
 const ACCOUNT: &str = "lookerexports";

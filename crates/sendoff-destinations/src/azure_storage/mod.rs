@@ -6,7 +6,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::Difference;
-use crate::shared::azure::{self, Azure, Blob, Container, Login};
+use crate::shared::azure::{self, Azure, AzureEnvironment, Blob, Container, Login, OwnIdentity};
 use crate::shared::differences::{CONTENT_TYPE, ERROR_PAGE, EXTENSION};
 use crate::shared::file_options::{FileOptions, IfExists};
 use crate::shared::object_store::{self, Kind};
@@ -15,7 +15,23 @@ use crate::shared::object_store::{self, Kind};
 pub(crate) mod fake;
 
 /// The action; see its spec.
-pub(crate) struct AzureStorage;
+pub(crate) struct AzureStorage {
+    /// The hub's own identity, where the operator lets Looker's admin go without credentials.
+    own: Option<OwnIdentity>,
+}
+
+impl AzureStorage {
+    pub(crate) fn new(environment: Option<AzureEnvironment>) -> Self {
+        Self { own: environment.map(OwnIdentity::new) }
+    }
+}
+
+/// The endings of the clouds' own host names, and where Microsoft Entra is for them.
+const CLOUDS: [(&str, &str); 3] = [
+    ("core.windows.net", "login.microsoftonline.com"),
+    ("core.usgovcloudapi.net", "login.microsoftonline.us"),
+    ("core.chinacloudapi.cn", "login.chinacloudapi.cn"),
+];
 
 #[derive(Fields)]
 pub(crate) struct Settings {
@@ -96,7 +112,8 @@ impl Action for AzureStorage {
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        let found = cx.remember("containers", async { client(cx).await?.containers().await }).await;
+        let containers = Box::pin(async { self.client(cx).await?.containers().await });
+        let found = cx.remember("containers", containers).await;
         let preferred = cx.settings.default_container.as_deref();
         let kind = Kind { name: "container", sound: |text| container(text).is_ok() };
         let (field, find) = (&mut form.container, &mut form.find_container);
@@ -115,7 +132,7 @@ impl Action for AzureStorage {
         let media_type = if form.gzip { "application/gzip" } else { data.media_type() }.to_owned();
         let data = data.open().await?;
         let data = if form.gzip { object_store::gzipped(data) } else { data };
-        let azure = client(cx).await?;
+        let azure = self.client(cx).await?;
         if form.create_container {
             azure.create_container(container).await?;
         }
@@ -153,52 +170,57 @@ impl Action for AzureStorage {
     }
 }
 
-async fn client(cx: &Context<Settings>) -> Result<Azure> {
-    let settings = &cx.settings;
-    let account = settings.account.trim();
-    if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Error::settings(
-            "The storage account must be its name alone: small letters and digits.",
-        )
-        .field("account"));
-    }
-    let suffix = settings.endpoint_suffix.as_deref().unwrap_or("core.windows.net").trim();
-    let base = match &settings.endpoint {
-        Some(endpoint) => Url::parse(endpoint.trim()).ok().filter(|url| url.query().is_none()),
-        None => Url::parse(&format!("https://{account}.blob.{suffix}")).ok().filter(|url| {
-            url.path() == "/" && url.host_str() == Some(&format!("{account}.blob.{suffix}"))
-        }),
-    };
-    let base = base.ok_or_else(|| {
-        let (field, like) = match settings.endpoint {
-            Some(_) => ("endpoint", "https://files.example.com"),
-            None => ("endpoint_suffix", "core.windows.net"),
-        };
-        Error::settings(format!("The address of the blob service must look like {like}."))
-            .field(field)
-    })?;
-    let login = login(cx, account, suffix).await?;
-    Ok(Azure { http: cx.http().clone(), stop: cx.stop().clone(), login, base })
-}
-
-async fn login(cx: &Context<Settings>, account: &str, suffix: &str) -> Result<Login> {
-    let Settings { access_key, sas_token, tenant_id, client_id, client_secret, .. } = &cx.settings;
-    match (access_key, sas_token, (tenant_id, client_id, client_secret)) {
-        (Some(key), None, (None, None, None)) => Login::key(account, key),
-        (None, Some(token), (None, None, None)) => Login::sas(token),
-        (None, None, (Some(tenant), Some(client), Some(secret))) => {
-            let authority = match suffix {
-                "core.usgovcloudapi.net" => "login.microsoftonline.us",
-                "core.chinacloudapi.cn" => "login.chinacloudapi.cn",
-                _ => "login.microsoftonline.com",
-            };
-            Login::entra(cx.http(), authority, tenant, client, secret).await
+impl AzureStorage {
+    async fn client(&self, cx: &Context<Settings>) -> Result<Azure> {
+        let settings = &cx.settings;
+        let account = settings.account.trim();
+        if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(Error::settings(
+                "The storage account must be its name alone: small letters and digits.",
+            )
+            .field("account"));
         }
-        _ => Err(Error::settings(
-            "Enter one of these and leave the others empty: the access key, a SAS token, or tenant \
-             id, client id and client secret of a service principal.",
-        )
-        .field("accessKey")),
+        let suffix = settings.endpoint_suffix.as_deref().unwrap_or(CLOUDS[0].0).trim();
+        let base = match &settings.endpoint {
+            Some(endpoint) => Url::parse(endpoint.trim()).ok().filter(|url| url.query().is_none()),
+            None => Url::parse(&format!("https://{account}.blob.{suffix}")).ok().filter(|url| {
+                url.path() == "/" && url.host_str() == Some(&format!("{account}.blob.{suffix}"))
+            }),
+        };
+        let base = base.ok_or_else(|| {
+            let (field, like) = match settings.endpoint {
+                Some(_) => ("endpoint", "https://files.example.com"),
+                None => ("endpoint_suffix", "core.windows.net"),
+            };
+            Error::settings(format!("The address of the blob service must look like {like}."))
+                .field(field)
+        })?;
+        let login = self.login(cx, account, suffix).await?;
+        Ok(Azure { http: cx.http().clone(), stop: cx.stop().clone(), login, base })
+    }
+
+    async fn login(&self, cx: &Context<Settings>, account: &str, suffix: &str) -> Result<Login> {
+        let Settings { access_key, sas_token, tenant_id, client_id, client_secret, .. } =
+            &cx.settings;
+        let cloud = CLOUDS.iter().find(|(ending, _)| *ending == suffix);
+        // Its token goes to nobody but the cloud's own hosts.
+        let own = self.own.as_ref().filter(|_| cx.settings.endpoint.is_none() && cloud.is_some());
+        match (access_key, sas_token, (tenant_id, client_id, client_secret), own) {
+            (Some(key), None, (None, None, None), _) => Login::key(account, key),
+            (None, Some(token), (None, None, None), _) => Login::sas(token),
+            (None, None, (Some(tenant), Some(client), Some(secret)), _) => {
+                let (_, authority) = cloud.unwrap_or(&CLOUDS[0]);
+                Login::entra(cx.http(), authority, tenant, client, secret).await
+            }
+            (None, None, (None, None, None), Some(own)) => {
+                Ok(Login::Bearer(own.token(cx.http()).await?))
+            }
+            _ => Err(Error::settings(
+                "Enter one of these and leave the others empty: the access key, a SAS token, or \
+             tenant id, client id and client secret of a service principal.",
+            )
+            .field("accessKey")),
+        }
     }
 }
 

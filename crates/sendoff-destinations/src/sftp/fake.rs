@@ -14,7 +14,7 @@ use http::Method;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{HashAlg, PrivateKey};
 use russh::server::{self, Auth, ChannelOpenHandle, Msg, VerifiedPublicKey};
-use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use russh::{Channel, ChannelId, Disconnect, MethodKind, MethodSet};
 use russh_sftp::protocol::{
     Attrs, FileAttributes, FileMode, Handle, OpenFlags, Packet, Status, StatusCode, Version,
 };
@@ -36,13 +36,25 @@ const USER_SEED: [u8; 32] = [8; 32];
 
 /// The action with a server of its own.
 pub(crate) fn fake() -> (Box<dyn AnyAction>, Arc<dyn Fake>) {
-    (Box::new(Sftp), Arc::new(Server::default()))
+    (Box::new(Sftp::new(false)), Arc::new(Server::default()))
 }
 
 pub(super) struct Server {
     config: Arc<server::Config>,
     disk: Arc<Mutex<Disk>>,
     extensions: &'static [&'static str],
+    cut: Option<Cut>,
+}
+
+/// Where connections break off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// At this rename, counted over all connections.
+    pub(super) rename: u32,
+    /// After it was carried out.
+    pub(super) done: bool,
+    /// Nobody gets in afterwards.
+    pub(super) for_good: bool,
 }
 
 fn key(seed: &[u8; 32]) -> PrivateKey {
@@ -59,15 +71,25 @@ impl Default for Server {
             ..server::Config::default()
         };
         let extensions = &["posix-rename@openssh.com", "fsync@openssh.com"];
-        Self { config: Arc::new(config), disk: Arc::default(), extensions }
+        Self { config: Arc::new(config), disk: Arc::default(), extensions, cut: None }
     }
 }
 
 impl Server {
     /// Knows no more than the protocol's third version.
     #[cfg(test)]
-    pub(super) fn plain() -> Self {
-        Self { extensions: &[], ..Self::default() }
+    pub(super) fn plain(cut: Option<Cut>) -> Self {
+        Self { extensions: &[], cut, ..Self::default() }
+    }
+
+    /// Is of another configuration.
+    #[cfg(test)]
+    pub(super) fn of(change: impl FnOnce(&mut server::Config)) -> Self {
+        let mut server = Self::default();
+        if let Some(config) = Arc::get_mut(&mut server.config) {
+            change(config);
+        }
+        server
     }
 }
 
@@ -89,9 +111,12 @@ impl Fake for Server {
 
     fn serve(&self, stream: TcpStream) -> BoxFuture<'_, ()> {
         let (config, disk) = (Arc::clone(&self.config), Arc::clone(&self.disk));
-        let (extensions, channels) = (self.extensions, HashMap::new());
+        let (extensions, channels, cut) = (self.extensions, HashMap::new(), self.cut);
         Box::pin(async move {
-            let connection = Connection { disk, extensions, channels };
+            if cut.is_some_and(|cut| cut.for_good && lock(&disk).renames >= cut.rename) {
+                return;
+            }
+            let connection = Connection { disk, extensions, channels, cut };
             let served = match server::run_stream(config, stream, connection).await {
                 Ok(running) => running.await,
                 Err(fault) => Err(fault),
@@ -141,12 +166,14 @@ fn lock(disk: &Mutex<Disk>) -> MutexGuard<'_, Disk> {
 struct Disk {
     folders: BTreeSet<String>,
     files: BTreeMap<String, File>,
+    /// Tried so far.
+    renames: u32,
 }
 
 impl Default for Disk {
     fn default() -> Self {
         let folders = ["/", "/home", HOME].map(str::to_owned).into_iter().collect();
-        Self { folders, files: BTreeMap::new() }
+        Self { folders, files: BTreeMap::new(), renames: 0 }
     }
 }
 
@@ -174,6 +201,7 @@ struct Connection {
     disk: Arc<Mutex<Disk>>,
     extensions: &'static [&'static str],
     channels: HashMap<ChannelId, Channel<Msg>>,
+    cut: Option<Cut>,
 }
 
 impl server::Handler for Connection {
@@ -181,6 +209,25 @@ impl server::Handler for Connection {
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
         Ok(allow(user == USER && password == PASSWORD))
+    }
+
+    /// Asks for the password and for something that a person would have to read elsewhere.
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _: &str,
+        answers: Option<server::Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        let Some(answers) = answers else {
+            let prompts = vec![("Password: ".into(), false), ("Favourite colour: ".into(), true)];
+            return Ok(Auth::Partial {
+                name: "".into(),
+                instructions: "".into(),
+                prompts: prompts.into(),
+            });
+        };
+        let answers: Vec<Bytes> = answers.collect();
+        Ok(allow(user == USER && answers == [PASSWORD.as_bytes(), b""]))
     }
 
     async fn auth_publickey(
@@ -213,7 +260,8 @@ impl server::Handler for Connection {
             Some(channel) if name == "sftp" => {
                 session.channel_success(id)?;
                 let (disk, extensions) = (Arc::clone(&self.disk), self.extensions);
-                let files = Files { disk, extensions, open: HashMap::new(), next: 0 };
+                let (cut, ssh) = (self.cut, session.handle());
+                let files = Files { disk, extensions, cut, ssh, open: HashMap::new(), next: 0 };
                 russh_sftp::server::run(channel.into_stream(), files).await;
                 Ok(())
             }
@@ -230,6 +278,8 @@ fn allow(right: bool) -> Auth {
 struct Files {
     disk: Arc<Mutex<Disk>>,
     extensions: &'static [&'static str],
+    cut: Option<Cut>,
+    ssh: server::Handle,
     /// Path and inode by handle.
     open: HashMap<String, (String, u64)>,
     next: u64,
@@ -271,6 +321,21 @@ impl Files {
             // Removed or renamed while it is open: it goes where nobody looks.
             _ => act(&mut File::default()),
         }
+    }
+
+    /// The cut, if it is due at the rename that comes now.
+    fn next_cut(&self) -> Option<Cut> {
+        let mut disk = lock(&self.disk);
+        disk.renames += 1;
+        self.cut.filter(|cut| cut.rename == disk.renames)
+    }
+
+    /// Ends the connection without an answer.
+    async fn break_off(&self) {
+        let bye = self.ssh.disconnect(Disconnect::ByApplication, String::new(), String::new());
+        // It may be gone already, which is as good.
+        let _ = bye.await;
+        std::future::pending().await
     }
 
     fn rename(&self, from: &str, to: &str, replace: bool) -> Answer<()> {
@@ -390,7 +455,15 @@ impl russh_sftp::server::Handler for Files {
     }
 
     async fn rename(&mut self, id: u32, from: String, to: String) -> Answer<Status> {
-        Files::rename(self, &from, &to, false)?;
+        let cut = self.next_cut();
+        if cut.is_some_and(|cut| !cut.done) {
+            self.break_off().await;
+        }
+        let renamed = Files::rename(self, &from, &to, false);
+        if cut.is_some() {
+            self.break_off().await;
+        }
+        renamed?;
         done(id)
     }
 

@@ -1,5 +1,6 @@
 //! A file on a server that speaks SFTP: written under another name, then renamed in one step.
 
+mod algorithms;
 #[cfg(feature = "fakes")]
 mod fake;
 mod host_key;
@@ -23,7 +24,16 @@ use upload::Upload;
 pub(crate) use fake::fake;
 
 /// Writes files by SFTP.
-pub(crate) struct Sftp;
+pub(crate) struct Sftp {
+    /// Servers that know no modern algorithm are spoken to, because the operator says so.
+    legacy: bool,
+}
+
+impl Sftp {
+    pub(crate) fn new(legacy_algorithms: bool) -> Self {
+        Self { legacy: legacy_algorithms }
+    }
+}
 
 #[derive(Fields)]
 pub(crate) struct Settings {
@@ -99,7 +109,7 @@ impl Action for Sftp {
             form.password.describe("The action's settings hold it; leave it empty.");
         }
         if settings.can_log_in() {
-            let server = settings.own_server().await?;
+            let server = settings.own_server(self.legacy).await?;
             let session = cx.stop().unless_stopped(Session::open(cx.http(), &server)).await??;
             let checked = upload::check_folder(&session, settings.base_path.as_deref()).await;
             session.close().await;
@@ -116,7 +126,7 @@ impl Action for Sftp {
     }
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
-        let server = cx.settings.server(&form).await?;
+        let server = cx.settings.server(&form, self.legacy).await?;
         let target = cx.settings.target(&form, cx, &data)?;
         let stream = data.open().await?;
         let upload = Upload::new(cx.http(), cx.stop(), &server, target, form.if_exists);

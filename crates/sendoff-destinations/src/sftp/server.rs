@@ -24,6 +24,8 @@ pub(super) struct Server {
     pub(super) keys: HostKeys,
     /// The user brought the login, so the user must mend it.
     pub(super) from_form: bool,
+    /// Old algorithms do too.
+    pub(super) legacy: bool,
 }
 
 impl Server {
@@ -120,7 +122,7 @@ impl Settings {
     }
 
     /// The server of the settings. Call it only if [`can_log_in`](Self::can_log_in) says so.
-    pub(super) async fn own_server(&self) -> Result<Server> {
+    pub(super) async fn own_server(&self, legacy: bool) -> Result<Server> {
         let form = Form {
             address: None,
             username: None,
@@ -129,7 +131,7 @@ impl Settings {
             path: None,
             if_exists: file_options::IfExists::Overwrite,
         };
-        self.server(&form).await
+        self.server(&form, legacy).await
     }
 
     fn address(&self) -> Result<Option<Address>> {
@@ -149,7 +151,7 @@ impl Settings {
     }
 
     /// Where to log in, as whom and with what.
-    pub(super) async fn server(&self, form: &Form) -> Result<Server> {
+    pub(super) async fn server(&self, form: &Form, legacy: bool) -> Result<Server> {
         let (address, foreign) = Address::of(self, form)?;
         let has_secret = self.password.is_some() || self.private_key.is_some();
         if self.host.is_none() && has_secret {
@@ -186,7 +188,7 @@ impl Settings {
         }
         let keys = HostKeys::parse(self.host_key.as_deref().unwrap_or_default())?;
         let (host, port, username) = (address.host, address.port, username.to_owned());
-        Ok(Server { host, port, username, password, key, keys, from_form })
+        Ok(Server { host, port, username, password, key, keys, from_form, legacy })
     }
 
     async fn read_key(&self, pem: &Secret) -> Result<PrivateKey> {

@@ -3,15 +3,13 @@
 //! The protocol is draft-ietf-secsh-filexfer-02 (version 3, what servers speak) and OpenSSH's
 //! extensions: <https://github.com/openssh/openssh-portable/blob/master/PROTOCOL>.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse as Asked};
-use russh::keys::ssh_key::Algorithm;
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{ChannelMsg, Disconnect, MethodKind, MethodSet, Preferred, compression};
+use russh::{ChannelMsg, Disconnect, MethodKind, MethodSet};
 use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::client::{Config, RawSftpSession};
 use russh_sftp::extensions::HardlinkExtension;
@@ -19,6 +17,7 @@ use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, Status, StatusCode
 use sendoff::{Error, Http, Result, Secret};
 use tokio::time::timeout;
 
+use super::algorithms::{hashes, offered};
 use super::host_key::HostKeys;
 use super::server::Server;
 
@@ -253,14 +252,15 @@ impl Client {
             seen: Arc::clone(&seen),
         };
         let host = &server.host;
-        let connected = client::connect_stream(Arc::new(config(&server.keys)), stream, client);
+        let connected = client::connect_stream(Arc::new(config(server)), stream, client);
         connected.await.map_err(|fault| match fault {
             russh::Error::UnknownKey => {
                 server.keys.refusal(host, seen.get().map(String::as_str)).cause(fault)
             }
             russh::Error::NoCommonAlgo { ref kind, ref theirs, .. } => Error::vendor(format!(
                 "{host} offers only algorithms that are too old to be safe ({kind:?}: {}). Its \
-                 operator must update it.",
+                 operator must update it; until then this hub's operator may set \
+                 SENDOFF_SFTP_LEGACY_ALGORITHMS, which helps against some of them.",
                 theirs.join(", ")
             ))
             .cause(fault),
@@ -274,20 +274,9 @@ impl Client {
     }
 }
 
-fn config(keys: &HostKeys) -> client::Config {
-    let modern: Vec<Algorithm> = Preferred::DEFAULT
-        .key
-        .iter()
-        // The one with SHA-1.
-        .filter(|algorithm| !matches!(algorithm, Algorithm::Rsa { hash: None }))
-        .cloned()
-        .collect();
+fn config(server: &Server) -> client::Config {
     client::Config {
-        preferred: Preferred {
-            key: Cow::Owned(keys.order(&modern)),
-            compression: Cow::Borrowed(&[compression::NONE]),
-            ..Preferred::DEFAULT
-        },
+        preferred: offered(&server.keys, server.legacy),
         // A live server answers these, so only a dead one is idle.
         keepalive_interval: Some(Duration::from_secs(20)),
         keepalive_max: 3,
@@ -313,10 +302,11 @@ async fn log_in(ssh: &mut Handle<Client>, server: &Server) -> Result<()> {
     if let Some(key) = &server.key
         && offered.contains(&MethodKind::PublicKey)
     {
-        let key = with_hash(ssh, key).await.map_err(broke_off)?;
-        match ssh.authenticate_publickey(name, key).await.map_err(broke_off)? {
-            AuthResult::Success => return Ok(()),
-            AuthResult::Failure { remaining_methods, .. } => offered = remaining_methods,
+        for key in with_hashes(ssh, key, server.legacy).await.map_err(broke_off)? {
+            match ssh.authenticate_publickey(name, key).await.map_err(broke_off)? {
+                AuthResult::Success => return Ok(()),
+                AuthResult::Failure { remaining_methods, .. } => offered = remaining_methods,
+            }
         }
     }
     if let Some(password) = &server.password {
@@ -340,17 +330,20 @@ async fn log_in(ssh: &mut Handle<Client>, server: &Server) -> Result<()> {
     Err(login_refused(server, &first))
 }
 
-/// RSA keys sign with SHA-2; a server that does not say what it takes gets SHA-512.
-async fn with_hash(
+/// The key in the ways in which it is tried. Only RSA keys have more than one.
+async fn with_hashes(
     ssh: &Handle<Client>,
     key: &PrivateKey,
-) -> Result<PrivateKeyWithHashAlg, russh::Error> {
-    let hash = if key.algorithm().is_rsa() {
-        ssh.best_supported_rsa_hash().await?.flatten().or(Some(HashAlg::Sha512))
+    legacy: bool,
+) -> Result<Vec<PrivateKeyWithHashAlg>, russh::Error> {
+    let hashes = if key.algorithm().is_rsa() {
+        hashes(ssh.best_supported_rsa_hash().await?, legacy)
     } else {
-        None
+        vec![None]
     };
-    Ok(PrivateKeyWithHashAlg::new(Arc::new(key.clone()), hash))
+    let key = Arc::new(key.clone());
+    let with = |hash| PrivateKeyWithHashAlg::new(Arc::clone(&key), hash);
+    Ok(hashes.into_iter().map(with).collect())
 }
 
 /// Answers the first hidden question with the password, and others with nothing: a one-time code

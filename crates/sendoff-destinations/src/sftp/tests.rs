@@ -5,8 +5,6 @@ use sendoff::{Class, Values};
 
 use super::server::Server;
 use super::{Form, Settings};
-#[cfg(feature = "fakes")]
-use super::{Sftp, fake};
 
 /// An ed25519 key that was made for this test, encrypted with "a passphrase".
 const ENCRYPTED: &str = include_str!("test_key");
@@ -18,7 +16,7 @@ fn read<F: Fields>(values: &[(&str, &str)]) -> F {
 }
 
 async fn server(settings: &[(&str, &str)], form: &[(&str, &str)]) -> Result<Server> {
-    read::<Settings>(settings).server(&read::<Form>(form)).await
+    read::<Settings>(settings).server(&read::<Form>(form), false).await
 }
 
 const OWN: &[(&str, &str)] =
@@ -130,36 +128,162 @@ async fn a_private_key_that_cannot_be_read_says_why() {
     }
 }
 
-/// A server without posix-rename: the old file steps aside, and nothing of it stays.
 #[cfg(feature = "fakes")]
-#[tokio::test]
-async fn a_file_is_replaced_where_renames_do_not_replace() {
-    use sendoff::testing::{By, Content, Fake, Looker, Shipment, Vendor};
-    use sendoff::{ActionType, EgressConfig, Origins};
+mod deliveries {
+    use std::sync::Arc;
 
-    let server = std::sync::Arc::new(fake::Server::plain());
-    let vendor = Vendor::start(server.clone(), false).await.unwrap();
-    let origins = vendor.origins();
-    let looker = Looker::before(|secret, _| {
-        let mut egress = EgressConfig::new("a secret".into());
-        egress.origins = Origins::parse(origins)?;
-        Hub::builder().action(Sftp).secrets([secret]).egress(egress).build()
-    });
-    let looker = looker.await.unwrap();
-    for bytes in [1_000, 2_000] {
-        let shipment = Shipment {
-            action: "sftp".to_owned(),
-            kind: ActionType::Query,
-            settings: server.settings(),
-            answers: server.answers(),
-            content: Some(Content::new(Format::Csv, bytes)),
-            by: By::Push,
-            fault: None,
-            webhook_id: String::new(),
+    use russh::keys::ssh_key::Algorithm;
+    use russh::keys::{HashAlg, decode_secret_key};
+    use russh::{MethodKind, MethodSet, cipher, kex, mac};
+    use sendoff::testing::{By, Content, Fake, Heard, Looker, Shipment, Vendor};
+    use sendoff::{ActionType, EgressConfig, Format, Hub, Origins, Values};
+
+    use super::super::Sftp;
+    use super::super::fake::{Cut, Server};
+
+    struct Stage {
+        server: Arc<Server>,
+        looker: Looker,
+        _vendor: Vendor,
+    }
+
+    impl Stage {
+        async fn set(server: Server, legacy: bool) -> Self {
+            let server = Arc::new(server);
+            let vendor = Vendor::start(server.clone(), false).await.unwrap();
+            let origins = vendor.origins();
+            let looker = Looker::before(|secret, _| {
+                let mut egress = EgressConfig::new("a secret".into());
+                egress.origins = Origins::parse(origins)?;
+                let action = Sftp::new(legacy);
+                Hub::builder().action(action).secrets([secret]).egress(egress).build()
+            });
+            Self { looker: looker.await.unwrap(), server, _vendor: vendor }
+        }
+
+        async fn send(&self, bytes: u64) -> Heard {
+            self.send_as(self.server.settings(), bytes).await
+        }
+
+        async fn send_as(&self, settings: Values, bytes: u64) -> Heard {
+            let shipment = Shipment {
+                action: "sftp".to_owned(),
+                kind: ActionType::Query,
+                settings,
+                answers: self.server.answers(),
+                content: Some(Content::new(Format::Csv, bytes)),
+                by: By::Push,
+                fault: None,
+                webhook_id: String::new(),
+            };
+            self.looker.execute(&shipment).await.unwrap()
+        }
+
+        /// The sizes of what stands under its name, and what else is there.
+        async fn files(&self) -> (Vec<u64>, Vec<String>) {
+            let sizes = self.server.objects().await.iter().map(|object| object.bytes).collect();
+            (sizes, self.server.leftovers().await)
+        }
+    }
+
+    fn delivered(heard: &Heard) -> bool {
+        heard.envelope.as_ref().expect("an answer").success
+    }
+
+    /// A server without posix-rename: the old file steps aside, and nothing of it stays.
+    #[tokio::test]
+    async fn a_file_is_replaced_where_renames_do_not_replace() {
+        let stage = Stage::set(Server::plain(None), false).await;
+        for bytes in [1_000, 2_000] {
+            let heard = stage.send(bytes).await;
+            assert!(delivered(&heard), "{heard:?}");
+            assert_eq!(stage.files().await, (vec![bytes], vec![]));
+        }
+    }
+
+    /// The first delivery renames once, the second tries, moves the old file away and renames.
+    const MOVED_AWAY: u32 = 3;
+    const NAMED: u32 = 4;
+
+    #[tokio::test]
+    async fn an_old_file_has_its_name_again_when_the_connection_is_lost_meanwhile() {
+        for (rename, done) in [(MOVED_AWAY, false), (MOVED_AWAY, true), (NAMED, false)] {
+            let cut = Cut { rename, done, for_good: false };
+            let stage = Stage::set(Server::plain(Some(cut)), false).await;
+            assert!(delivered(&stage.send(1_000).await));
+            let heard = stage.send(2_000).await;
+            assert!(!delivered(&heard), "{cut:?}: {heard:?}");
+            assert!(heard.message().contains("Nothing was delivered"), "{cut:?}: {heard:?}");
+            assert_eq!(stage.files().await, (vec![1_000], vec![]), "{cut:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_file_that_got_its_name_is_delivered_although_nobody_said_so() {
+        let cut = Cut { rename: NAMED, done: true, for_good: false };
+        let stage = Stage::set(Server::plain(Some(cut)), false).await;
+        assert!(delivered(&stage.send(1_000).await));
+        let heard = stage.send(2_000).await;
+        assert!(delivered(&heard), "{heard:?}");
+        assert_eq!(stage.files().await, (vec![2_000], vec![]));
+    }
+
+    #[tokio::test]
+    async fn an_old_file_that_cannot_be_given_its_name_is_named() {
+        for (rename, done) in [(MOVED_AWAY, true), (NAMED, false)] {
+            let cut = Cut { rename, done, for_good: true };
+            let stage = Stage::set(Server::plain(Some(cut)), false).await;
+            assert!(delivered(&stage.send(1_000).await));
+            let heard = stage.send(2_000).await;
+            assert!(!delivered(&heard), "{heard:?}");
+            let left = stage.server.leftovers().await;
+            let old = left.iter().find(|name| name.ends_with(".old")).expect("the old file");
+            let old = old.rsplit('/').next().unwrap();
+            assert!(heard.message().contains(old), "{old}: {heard:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn questions_at_the_keyboard_are_answered_with_the_password() {
+        let asking = |config: &mut russh::server::Config| {
+            config.methods = MethodSet::from(&[MethodKind::KeyboardInteractive][..]);
         };
-        let heard = looker.execute(&shipment).await.unwrap();
-        assert!(heard.envelope.as_ref().is_some_and(|envelope| envelope.success), "{heard:?}");
-        let sizes: Vec<u64> = server.objects().await.iter().map(|object| object.bytes).collect();
-        assert_eq!((sizes, server.leftovers().await), (vec![bytes], vec![]));
+        let stage = Stage::set(Server::of(asking), false).await;
+        let heard = stage.send(1_000).await;
+        assert!(delivered(&heard), "{heard:?}");
+        let mut settings = stage.server.settings();
+        settings.0.insert("password".into(), "not-the-right-password".into());
+        let heard = stage.send_as(settings, 1_000).await;
+        let said = "refused the login of looker with the password; it takes: keyboard-interactive";
+        assert!(heard.message().contains(said), "{heard:?}");
+    }
+
+    /// An RSA key that is no secret.
+    const RSA: &str = include_str!("../shared/google/test_key.pem");
+
+    #[tokio::test]
+    async fn old_algorithms_are_spoken_where_the_operator_says_so() {
+        let key = decode_secret_key(RSA, None).unwrap();
+        let print = key.public_key().fingerprint(HashAlg::Sha256).to_string();
+        for legacy in [false, true] {
+            let key = key.clone();
+            let old = |config: &mut russh::server::Config| {
+                config.keys = vec![key];
+                let preferred = &mut config.preferred;
+                preferred.key = vec![Algorithm::Rsa { hash: None }].into();
+                preferred.kex = vec![kex::DH_G14_SHA1].into();
+                preferred.cipher = vec![cipher::AES_128_CBC].into();
+                preferred.mac = vec![mac::HMAC_SHA1].into();
+            };
+            let stage = Stage::set(Server::of(old), legacy).await;
+            let mut settings = stage.server.settings();
+            settings.0.insert("host_key".into(), print.clone());
+            let heard = stage.send_as(settings, 100_000).await;
+            assert_eq!(delivered(&heard), legacy, "{heard:?}");
+            if !legacy {
+                let said = "only algorithms that are too old to be safe";
+                assert!(heard.message().contains(said), "{heard:?}");
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The way of one file: a hidden name first, every byte confirmed, then one rename.
 
+mod naming;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use super::server::Server;
 use super::session::{Fault, Session};
 use crate::shared::file_options::IfExists;
 use crate::shared::file_path::FilePath;
+use naming::Unpublished;
 
 /// What every server takes in one write (draft-ietf-secsh-filexfer-02, section 3).
 const PIECE: usize = 32 * 1024;
@@ -38,20 +41,6 @@ pub(super) struct Upload<'a> {
     if_exists: IfExists,
     /// The open file.
     handle: OnceLock<String>,
-}
-
-/// Why the file has not got its name.
-enum Unpublished {
-    /// It has not, for certain.
-    No(Error),
-    /// The rename to this name was sent, and its answer is lost.
-    Unknown(FilePath),
-}
-
-impl From<Error> for Unpublished {
-    fn from(error: Error) -> Self {
-        Self::No(error)
-    }
 }
 
 impl<'a> Upload<'a> {
@@ -89,9 +78,9 @@ impl<'a> Upload<'a> {
                 Ok((path, bytes))
             }
             Err(Unpublished::No(error)) => Err(self.discard(session, error).await),
-            Err(Unpublished::Unknown(path)) => {
+            Err(Unpublished::Unknown(renaming)) => {
                 drop(session);
-                self.find_out(path, bytes).await
+                self.find_out(renaming, bytes).await
             }
         }
     }
@@ -204,100 +193,6 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
-    /// Gives the file its name. Between the last look at the stop signal and the rename nothing
-    /// is waited for.
-    async fn publish(&self, session: &Session) -> Result<FilePath, Unpublished> {
-        let tries = match self.if_exists {
-            IfExists::Overwrite => {
-                self.publish_over(session).await?;
-                return Ok(self.path.clone());
-            }
-            IfExists::Fail => 1,
-            IfExists::KeepBoth => IfExists::MOST_NUMBERED,
-        };
-        for n in 1..=tries {
-            let path = self.path.numbered(n);
-            let to = on_wire(&path);
-            if self.stands(session, &to).await? {
-                continue;
-            }
-            match self.committed(session.rename(&self.part, &to)).await {
-                Ok(()) => return Ok(path),
-                Err(Fault::Lost(_)) => return Err(Unpublished::Unknown(path)),
-                // Somebody else was quicker.
-                Err(_) if self.stands(session, &to).await? => {}
-                Err(fault) => return Err(self.explain(session, fault, "renaming it").into()),
-            }
-        }
-        Err(Unpublished::No(match self.if_exists {
-            IfExists::KeepBoth => IfExists::no_free_name(&self.path),
-            _ => IfExists::refusal(&self.path),
-        }))
-    }
-
-    async fn publish_over(&self, session: &Session) -> Result<(), Unpublished> {
-        let to = on_wire(&self.path);
-        let renaming = async {
-            if session.can_replace {
-                session.replace(&self.part, &to).await
-            } else {
-                session.rename(&self.part, &to).await
-            }
-        };
-        let refused = match self.committed(renaming).await {
-            Ok(()) => return Ok(()),
-            Err(Fault::Lost(_)) => return Err(Unpublished::Unknown(self.path.clone())),
-            Err(refused) => refused,
-        };
-        if session.can_replace || !self.stands(session, &to).await? {
-            return Err(self.explain(session, refused, "renaming it").into());
-        }
-        // No rename over a file: the old one steps aside, and back if the new one cannot come.
-        let aside = self.part.replace(".part", ".old");
-        let moved = self.committed(session.rename(&to, &aside)).await;
-        moved.map_err(|fault| self.explain(session, fault, "moving the old file away"))?;
-        match self.committed(session.rename(&self.part, &to)).await {
-            Ok(()) => {
-                // The new file stands; an old one that stays is no failure.
-                let _ = session.remove(&aside).await;
-                Ok(())
-            }
-            Err(Fault::Lost(_)) => Err(Unpublished::Unknown(self.path.clone())),
-            Err(fault) => {
-                let error = self.explain(session, fault, "renaming it");
-                Err(match session.rename(&aside, &to).await {
-                    Ok(()) => error,
-                    Err(_) => error.context(format!(
-                        "The file that was there stands as {aside} now, rename it by hand"
-                    )),
-                }
-                .into())
-            }
-        }
-    }
-
-    /// Waits for the answer to a rename. A stop does not unsend it, so even then the answer gets
-    /// a moment to come.
-    async fn committed(
-        &self,
-        rename: impl Future<Output = Result<(), Fault>>,
-    ) -> Result<(), Fault> {
-        tokio::select! {
-            biased;
-            answer = rename => answer,
-            () = async {
-                self.stop.stopped().await;
-                sleep(LAST_WORD / 2).await;
-            } => Err(Fault::Lost("the delivery was stopped".to_owned())),
-        }
-    }
-
-    async fn stands(&self, session: &Session, path: &str) -> Result<bool> {
-        let found = self.stop.unless_stopped(session.stat(path)).await?;
-        let found = found.map_err(|fault| self.explain(session, fault, "looking for it"))?;
-        Ok(found.is_some())
-    }
-
     /// Removes the unfinished file. Says in the error if that failed.
     async fn discard(&self, session: Session, error: Error) -> Error {
         let handle = self.handle.get();
@@ -342,41 +237,6 @@ impl<'a> Upload<'a> {
 
     fn grace(&self) -> Duration {
         if self.stop.reason().is_some() { LAST_WORD } else { TIDY }
-    }
-
-    /// The rename's answer is lost. Removing the hidden name decides: who finds it still there has
-    /// stopped the rename, who does not find it looks at what stands.
-    async fn find_out(&self, path: FilePath, bytes: u64) -> Result<(FilePath, u64)> {
-        let looked = async {
-            let session = Session::open(&self.http.for_cleanup(), self.server).await.ok()?;
-            let removed = session.remove(&self.part).await;
-            let found = session.stat(&on_wire(&path)).await;
-            session.close().await;
-            Some((removed, found.ok()?))
-        };
-        let host = &self.server.host;
-        let looked = timeout(self.grace(), looked).await.ok().flatten();
-        let stands = |found: Option<russh_sftp::protocol::FileAttributes>| {
-            found.is_some_and(|found| found.size.is_none_or(|size| size == bytes))
-        };
-        match looked {
-            Some((Err(fault), found))
-                if fault.code() == Some(StatusCode::NoSuchFile) && stands(found.clone()) =>
-            {
-                Ok((path, bytes))
-            }
-            Some((Ok(()), _)) => Err(Error::vendor(format!(
-                "The connection to {host} was lost before {path} got its name. Nothing was \
-                 delivered. Try again later."
-            ))
-            .retry_later()),
-            _ => Err(Error::vendor(format!(
-                "The connection to {host} was lost while {path} got its name, and it could not be \
-                 asked afterwards. The file may be there: look for {path} before you send it \
-                 again."
-            ))
-            .may_have_arrived()),
-        }
     }
 
     fn explain(&self, session: &Session, fault: Fault, doing: &str) -> Error {

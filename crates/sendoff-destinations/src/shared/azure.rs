@@ -1,4 +1,4 @@
-//! The dialect of Azure Blob Storage over the door out, and its three ways to show who one is.
+//! The dialect of Azure Blob Storage over the door out, and its ways to show who one is.
 //!
 //! A block blob becomes visible by its block list alone: blocks that are never listed cannot be
 //! seen and go by themselves after a week, so that nothing has to be taken back
@@ -21,11 +21,18 @@ use super::file_path::FilePath;
 use super::object_store::{Part, Shelf, Upload, reworded};
 use super::xml;
 
+mod own_identity;
+
+pub use own_identity::AzureEnvironment;
+pub(crate) use own_identity::OwnIdentity;
+
 /// The service's behaviour is that of this date, whatever comes later.
 const VERSION: &str = "2023-11-03";
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 const NAME: &str = "Azure Storage";
+/// What a token of Microsoft Entra must be good for.
+const SCOPE: &str = "https://storage.azure.com/.default";
 
 /// Who we are.
 pub(crate) enum Login {
@@ -102,7 +109,7 @@ impl Login {
             ("grant_type", "client_credentials"),
             ("client_id", client.trim()),
             ("client_secret", secret.expose().trim()),
-            ("scope", "https://storage.azure.com/.default"),
+            ("scope", SCOPE),
         ];
         let url = format!("https://{authority}/{tenant}/oauth2/v2.0/token");
         let reply = http.post(url).form(form).reads().send().await?;
@@ -347,6 +354,8 @@ fn refusal(error: Error, code: Option<String>) -> Error {
         message = format!("{message} {advice}");
     }
     let error = reworded(error, class, message);
+    // What HTTP later gave a status of its own.
+    let error = if code == "ServerBusy" { error.status(429) } else { error };
     if field.is_empty() { error } else { error.field(field) }
 }
 

@@ -4,18 +4,16 @@
 //! container's endpoint (ECS, Fargate, EKS Pod Identity), the machine's metadata service.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use http::Method;
 use jiff::Timestamp;
 use sendoff::{Error, Http, Result, Secret};
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
-use tokio::sync::Mutex;
 use url::Url;
 
 use super::Keys;
+use crate::shared::platform::{Kept, PATIENCE, token_file};
 use crate::shared::xml;
 
 /// The metadata service, where the environment names no other address.
@@ -26,13 +24,6 @@ const CONTAINER: &str = "http://169.254.170.2";
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>
 const NEAR: [&str; 6] =
     ["localhost", "127.0.0.1", "[::1]", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
-/// All of them answer from the same machine, or do not answer at all.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Keys are asked for anew so long before they end; a delivery may take 25 minutes, and the
-/// metadata service has new ones only some minutes before.
-const BEFORE_THE_END: Duration = Duration::from_secs(5 * 60);
-/// Longer than any token that a file holds.
-const LONGEST_FILE: u64 = 64 * 1024;
 
 /// What the environment of a program on AWS says about its keys. Whoever reads the environment
 /// fills it in.
@@ -64,12 +55,11 @@ pub struct AwsEnvironment {
     pub machine_url: Option<String>,
 }
 
-/// The hub's own keys, kept until they end.
+/// The hub's own keys.
 #[derive(Debug)]
 pub(crate) struct OwnKeys {
     environment: AwsEnvironment,
-    /// Held while keys are asked for: the others then find them here.
-    kept: Mutex<Option<(Keys, Timestamp)>>,
+    kept: Kept<Keys>,
 }
 
 /// What the container's endpoint and the metadata service answer.
@@ -84,7 +74,7 @@ struct Given {
 
 impl OwnKeys {
     pub(crate) fn new(environment: AwsEnvironment) -> Self {
-        Self { environment, kept: Mutex::default() }
+        Self { environment, kept: Kept::default() }
     }
 
     /// Keys that are good for some minutes. The role of a web identity is asked for at `sts`.
@@ -97,33 +87,25 @@ impl OwnKeys {
             let (id, secret) = (id.clone(), secret.clone());
             return Ok(Keys { id, secret, token: from.session_token.clone() });
         }
-        let mut kept = self.kept.lock().await;
-        if let Some((keys, end)) = &*kept
-            && Timestamp::now() + BEFORE_THE_END < *end
-        {
-            return Ok(keys.clone());
-        }
-        let (keys, end) = self.ask(http, sts).await.map_err(|fault| {
+        self.kept.or_ask(self.ask(http, sts)).await.map_err(|fault| {
             Error::hub(
                 "This hub's own keys for AWS cannot be had now. Its operator finds the cause in \
                  the log; keys of your own can be set instead.",
             )
             .cause(fault)
-        })?;
-        *kept = Some((keys.clone(), end));
-        Ok(keys)
+        })
     }
 
     async fn ask(&self, http: &Http, sts: &str) -> Result<(Keys, Timestamp)> {
         let from = &self.environment;
         if let (Some(file), Some(role)) = (&from.web_identity_token_file, &from.role_arn) {
             let session = from.role_session_name.as_deref().unwrap_or("sendoff");
-            return web_identity(http, sts, &read(file).await?, role, session).await;
+            return web_identity(http, sts, &token_file(file, "AWS").await?, role, session).await;
         }
         let near = http.for_operators_address();
         if let Some(url) = from.container()? {
             let token = match &from.container_token_file {
-                Some(file) => Some(read(file).await?),
+                Some(file) => Some(token_file(file, "AWS").await?),
                 None => from.container_token.clone(),
             };
             let mut call = near.get(url.as_str()).timeout(PATIENCE);
@@ -218,13 +200,4 @@ fn given(json: &str) -> Result<(Keys, Timestamp)> {
         .map_err(|fault| Error::hub("What answered for AWS gave no keys.").cause(fault))?;
     let Given { access_key_id: id, secret_access_key: secret, token, expiration } = given;
     Ok((Keys { id: id.into(), secret: secret.into(), token: Some(token.into()) }, expiration))
-}
-
-/// A token that a file holds; it changes now and then.
-async fn read(file: &Path) -> Result<Secret> {
-    let fault = |fault| Error::hub("A file with a token for AWS cannot be read.").cause(fault);
-    let mut text = String::new();
-    let opened = tokio::fs::File::open(file).await.map_err(fault)?;
-    opened.take(LONGEST_FILE).read_to_string(&mut text).await.map_err(fault)?;
-    Ok(text.trim().into())
 }
