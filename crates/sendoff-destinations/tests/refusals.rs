@@ -5,9 +5,13 @@
 
 mod stage;
 
+use sendoff_destinations::Config;
 use serde_json::{Value, json};
 
-use stage::{Script, Stage, answer, delivered, message, query, refused, text, with, with_status};
+use stage::{
+    Script, Stage, answer, builder_of, call, delivered, egress, message, query, refused, text,
+    with, with_status,
+};
 
 /// Rows of one column with a tag, and of further ones without.
 fn rows(tag: &str, names: &[&str], rows: &[&[Value]]) -> String {
@@ -353,7 +357,8 @@ async fn teams_202_with_nothing_is_a_success_and_200_with_words_is_none() {
     let stage = before("teams_incomingwebhook").await;
     let body = query(json!({}), json!(stage.vendor.behind().answers()), "id\n1\n");
     let answer = stage.execute("teams_incomingwebhook", body.clone()).await;
-    assert_eq!(delivered(&answer), "Teams has the card. It answered 202 Accepted.");
+    let yet = "Teams has the card. It answered 202 Accepted, so it has the data and has not worked on it yet.";
+    assert_eq!(delivered(&answer), yet);
     let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned \
                   HTTP error 403 with ContextId tcid=0";
     stage.vendor.tell("POST /", text(200, failed));
@@ -412,4 +417,21 @@ async fn airtables_form_is_there_without_its_lists() {
         // No address without the scope for it, and no id in its place.
         assert_eq!(form["switch_account"]["description"], "Signed in to Airtable.");
     }
+}
+
+// The hub's own disk
+
+#[tokio::test]
+async fn a_file_that_is_there_is_a_conflict() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { file_root: Some(folder.path().to_owned()), ..Config::default() };
+    let hub = builder_of(&config, egress([])).build().unwrap();
+    let form = json!({ "filename": "orders.csv", "if_exists": "fail" });
+    let send = async || {
+        let body = query(json!({}), form.clone(), "id\n1\n");
+        call(&hub, "/actions/file/execute", None, body).await["looker"].take()
+    };
+    delivered(&send().await);
+    let answer = send().await;
+    refused(&answer, "orders.csv is there already");
 }

@@ -59,6 +59,7 @@ impl IfExists {
                  another answer to \"If It Exists\"."
             ),
         )
+        .status(409)
     }
 
     /// The error for [`IfExists::KeepBoth`] when no name is free.
@@ -71,6 +72,7 @@ impl IfExists {
                 Self::MOST_NUMBERED - 1
             ),
         )
+        .status(409)
     }
 
     /// How many names [`IfExists::KeepBoth`] tries.

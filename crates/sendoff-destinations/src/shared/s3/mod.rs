@@ -246,6 +246,8 @@ impl S3 {
             message = format!("{message} {advice}");
         }
         let error = reworded(error, class, message);
+        // What HTTP later gave a status of its own.
+        let error = if code == "SlowDown" { error.status(429) } else { error };
         if field.is_empty() { error } else { error.field(field) }
     }
 
