@@ -195,8 +195,8 @@ impl Config {
         let spool = spool_limits(r, environment);
         let file_root = r.path("file.root");
         let debug = r.switch("debug.enabled");
-        let lambda_response_stream = r.switch("lambda.response_stream");
         let sftp_legacy_algorithms = r.switch("sftp.legacy_algorithms");
+        let lambda_response_stream = r.switch("lambda.response_stream");
         let workbench_listen = r.word("workbench.listen", loopback);
         let workbench_base_url = r.optional("workbench.base_url", web_url);
         let workbench_folder = r.path("workbench.folder");

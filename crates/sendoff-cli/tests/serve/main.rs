@@ -9,6 +9,9 @@ mod p08_memory;
 mod p11_hang_up;
 mod p12_drain;
 mod p13_kill;
+// The stand-ins for vendors come with the page.
+#[cfg(feature = "page")]
+mod p13_kill_vendors;
 mod p15_starvation;
 mod p17_hostile_clients;
 mod p18_log;

@@ -12,7 +12,7 @@ use crate::wire::Wire;
 const SIZE: usize = 3 << 20;
 
 /// SENDOFF_TEST_KILLS=500 for a night.
-fn kills() -> u64 {
+pub(crate) fn kills() -> u64 {
     std::env::var("SENDOFF_TEST_KILLS").map_or(30, |kills| kills.parse().unwrap())
 }
 

@@ -28,10 +28,22 @@ pub(crate) struct Request {
 impl Request {
     /// To deliver about so many bytes. `form` is a JSON object.
     pub(crate) fn new(hub: &Hub, action: &str, form: &str, order: Order, bytes: usize) -> Self {
+        Self::set(hub, action, "{}", form, order, bytes)
+    }
+
+    /// The same with settings, another JSON object.
+    pub(crate) fn set(
+        hub: &Hub,
+        action: &str,
+        settings: &str,
+        form: &str,
+        order: Order,
+        bytes: usize,
+    ) -> Self {
         let rows = bytes / ROW_DELIVERED.len();
         let attachment = r#""attachment":{"mimetype":"text/csv","extension":"csv","data":""#;
         let rest = format!(
-            r#""type":"query","data":{{}},"scheduled_plan":{{"plan_id":1}},"form_params":{form}"#
+            r#""type":"query","data":{settings},"scheduled_plan":{{"plan_id":1}},"form_params":{form}"#
         );
         let (before, after) = match order {
             Order::FormThenData => (format!("{{{rest},{attachment}"), "\"}}".to_owned()),
