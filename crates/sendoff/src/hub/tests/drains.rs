@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
+use url::{Position, Url};
 
 use super::{SECRET, post, send};
 use crate::prelude::*;
@@ -34,13 +35,16 @@ impl Action for Drive {
     }
 }
 
-/// A hub whose action's vendor is the listener.
+/// A hub whose action's vendor, and its Looker, is the listener.
 async fn hub() -> (Hub, TcpListener) {
     let vendor = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = vendor.local_addr().unwrap();
     let mut egress = EgressConfig::new(SECRET.into());
-    egress.origins = Origins::parse([format!("https://login.example=http://{address}")]).unwrap();
+    let origins = ["https://login.example", "https://acme.looker.com"];
+    let origins = origins.map(|origin| format!("{origin}=http://{address}"));
+    egress.origins = Origins::parse(origins).unwrap();
     let hub = Hub::builder().action(Drive).secrets([SECRET.into()]).egress(egress);
+    let hub = hub.base_url("https://hub.example");
     (hub.oauth_client("drive", "id", "client secret".into()).build().unwrap(), vendor)
 }
 
@@ -51,11 +55,35 @@ fn form() -> Request<Full<Bytes>> {
     post("/actions/drive/form").body(Full::new(Bytes::from(body.to_string()))).unwrap()
 }
 
+/// A browser that the provider sends back, with the code `code-1`.
+async fn return_from_login(hub: &Hub) -> Request<Full<Bytes>> {
+    let body = json!({"type": "query", "data": {"state_url": "https://acme.looker.com/state/1"}});
+    let body = Full::new(Bytes::from(body.to_string()));
+    let (_, form) = send(hub, post("/actions/drive/form").body(body).unwrap()).await;
+    let link = Url::parse(form[0]["oauth_url"].as_str().unwrap()).unwrap();
+    let begin = Request::get(&link[Position::BeforePath..]).body(Full::<Bytes>::default());
+    let begun = hub.clone().oneshot(begin.unwrap()).await.unwrap();
+    let header = |name: &str| begun.headers()[name].to_str().unwrap();
+    let to = Url::parse(header("location")).unwrap();
+    let state = to.query_pairs().find(|(name, _)| name == "state").unwrap().1;
+    let mut back = Url::parse("https://hub.example/actions/drive/oauth_redirect").unwrap();
+    back.query_pairs_mut().append_pair("code", "code-1").append_pair("state", &state);
+    Request::get(&back[Position::BeforePath..])
+        .header("cookie", header("set-cookie").split(';').next().unwrap())
+        .body(Full::default())
+        .unwrap()
+}
+
 /// The request of a renewal, which the vendor has now.
 async fn renewal(vendor: &TcpListener) -> TcpStream {
+    asked(vendor, "ref-1").await
+}
+
+/// A request that holds `what`, which has come.
+async fn asked(vendor: &TcpListener, what: &str) -> TcpStream {
     let (mut socket, _) = vendor.accept().await.unwrap();
     let (mut text, mut piece) = (String::new(), [0; 4096]);
-    while !text.contains("ref-1") {
+    while !text.contains(what) {
         let read = socket.read(&mut piece).await.unwrap();
         assert!(read > 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&piece[..read]));
@@ -101,6 +129,27 @@ async fn p12_a_renewal_that_nobody_waits_for_is_waited_for_by_the_hub() {
     let mut drained = pin!(hub.drain(HOUR));
     assert!((&mut drained).now_or_never().is_none(), "the hub does not wait for the renewal");
     tokio::join!(drained, answer(socket));
+}
+
+/// The code is used up, and the tokens are nowhere yet.
+#[tokio::test]
+async fn p12_a_login_reaches_looker_while_the_hub_drains() {
+    let (hub, vendor) = hub().await;
+    let back = return_from_login(&hub).await;
+    let mut finishing = pin!(hub.clone().oneshot(back));
+    let socket = tokio::select! {
+        _ = &mut finishing => panic!("logged in without the vendor"),
+        socket = asked(&vendor, "code-1") => socket,
+    };
+    let mut drained = pin!(hub.drain(HOUR));
+    assert!((&mut drained).now_or_never().is_none(), "the hub does not wait for the login");
+    let outside = async {
+        answer(socket).await;
+        answer(asked(&vendor, "POST /state/1").await).await;
+    };
+    let (page, ()) = tokio::join!(finishing, outside);
+    assert_eq!(page.unwrap().status(), StatusCode::OK);
+    drained.await;
 }
 
 #[tokio::test]
