@@ -155,7 +155,7 @@ fn p08_forms_before_a_slow_vendor_wait_in_bounded_memory() {
         let mut begun = 0;
         until("the forms do not come in", || {
             begun += sink.seen().iter().filter(|told| **told == Told::Paused).count();
-            begun + reading.iter().filter(|reader| reader.is_finished()).count() == 100
+            begun + reading.iter().filter(|reader| reader.is_finished()).count() >= 100
         });
         // One more, which says little, is drawn while they wait.
         let mut small = Wire::open(hub.address);
