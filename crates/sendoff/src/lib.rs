@@ -40,6 +40,9 @@
 //! [`Hub`] is a `tower` service over `http` types: mount it in axum with `nest_service`, serve it
 //! from plain hyper, or hand it to Lambda.
 
+// They panic where nothing can be written.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 extern crate self as sendoff;
 
 mod account;
