@@ -13,6 +13,8 @@ use crate::looker;
 use crate::tell::tell;
 use crate::{commands, hub, serve};
 
+/// The command line is wrong.
+const WRONG_USAGE: u8 = 2;
 /// Wrong configuration: `EX_CONFIG` of sysexits.h.
 const WRONG_CONFIGURATION: u8 = 78;
 
@@ -113,7 +115,18 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Whoever reads JSON reads it of a wrong command line, too.
+            if error.use_stderr() && wants_json() {
+                let why = error.to_string();
+                let json = serde_json::json!({"exit_code": WRONG_USAGE, "error": why.trim_end()});
+                let _ = print(format!("{json:#}\n").as_bytes());
+            }
+            error.exit()
+        }
+    };
     match run(cli) {
         Ok(code) => code,
         // `sendoff actions | head` is no failure.
@@ -124,6 +137,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(if wrong { WRONG_CONFIGURATION } else { 1 })
         }
     }
+}
+
+/// Whether it is `sendoff send … --json` that cannot be read.
+fn wants_json() -> bool {
+    let given = |word: &str| std::env::args_os().any(|argument| argument == word);
+    given("send") && given("--json")
 }
 
 /// Something is missing from the configuration that this command needs.
@@ -140,23 +159,23 @@ impl std::error::Error for NotConfigured {}
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process();
-    let colour = cli.color.wanted(&environment);
+    let colours = cli.color.wanted(&environment);
+    if let (Some(command), Some(flag)) = (cli.command.without_settings(), cli.settings_flag()) {
+        tell!("`sendoff {command}` reads no settings, so that {flag} does nothing.");
+        return Ok(ExitCode::from(WRONG_USAGE));
+    }
     let flags = cli.flags();
     let config = || configured(&environment, &flags);
     match cli.command {
         #[cfg(feature = "workbench")]
-        Command::Looker(command) => command.run(config, &environment, colour),
+        Command::Looker(command) => command.run(config, &environment, colours),
         // These need no configuration, and must work where it is wrong.
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sendoff", &mut script);
             print(&script)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            print(&page)
-        }
+        Command::Man => print(&manual()?),
         Command::Docs { dir } => commands::docs::write(&dir),
         Command::Config(args) if args.default => print(crate::config::DEFAULTS.as_bytes()),
 
@@ -169,7 +188,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             if config.secrets.is_empty() {
                 return Err(NotConfigured(NO_SECRET.to_owned()).into());
             }
-            crate::log(&config, colour);
+            crate::log(&config, colours.err);
             let hub = crate::hub(&config).map_err(|fault| NotConfigured(fault.to_string()))?;
             block_on(serve::run(&config, hub, &environment))
         }
@@ -183,6 +202,32 @@ fn configured(environment: &Environment, flags: &Flags) -> anyhow::Result<Config
         tell!("{note}");
     }
     Ok(config)
+}
+
+/// The command's page, and behind it one for each subcommand with its flags.
+fn manual() -> io::Result<Vec<u8>> {
+    let mut command = Cli::command();
+    command.build();
+    let mut pages = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut pages)?;
+    for one in command.get_subcommands().filter(|one| one.get_name() != "help") {
+        clap_mangen::Man::new(one.clone()).render(&mut pages)?;
+    }
+    Ok(pages)
+}
+
+impl Command {
+    /// The name of a command that reads no settings.
+    fn without_settings(&self) -> Option<&'static str> {
+        match self {
+            #[cfg(feature = "workbench")]
+            Self::Looker(command) => command.without_settings(),
+            Self::Completions { .. } => Some("completions"),
+            Self::Man => Some("man"),
+            Self::Docs { .. } => Some("docs"),
+            _ => None,
+        }
+    }
 }
 
 /// Every request of Looker's carries a token, and a token needs a secret.
@@ -211,12 +256,22 @@ pub(crate) fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|fault| fault.kind() == io::ErrorKind::BrokenPipe)
 }
 
 impl Cli {
+    /// A flag for the settings that was given.
+    fn settings_flag(&self) -> Option<&'static str> {
+        let given = [
+            (self.config.is_some(), "--config"),
+            (!self.set.is_empty(), "--set"),
+            (self.log.is_some(), "--log"),
+        ];
+        given.into_iter().find_map(|(given, flag)| given.then_some(flag))
+    }
+
     fn flags(&self) -> Flags {
         let given = |flag: &str, path: &str, value: &str| {
             (flag.to_owned(), path.to_owned(), value.to_owned())
@@ -233,17 +288,26 @@ impl Cli {
     }
 }
 
+/// Whether each stream is coloured: one may be a terminal, and the other a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Colours {
+    #[cfg_attr(not(feature = "workbench"), allow(dead_code, reason = "the log goes to stderr"))]
+    pub(crate) out: bool,
+    pub(crate) err: bool,
+}
+
 impl Colour {
-    fn wanted(self, environment: &Environment) -> bool {
+    fn wanted(self, environment: &Environment) -> Colours {
+        let all = |colour| Colours { out: colour, err: colour };
         match self {
-            Self::Always => true,
-            Self::Never => false,
+            Self::Always => all(true),
+            Self::Never => all(false),
             // https://no-color.org, https://bixense.com/clicolors
-            Self::Auto if environment.get("NO_COLOR").is_some() => false,
-            Self::Auto if environment.get("CLICOLOR_FORCE").is_some() => true,
+            Self::Auto if environment.get("NO_COLOR").is_some() => all(false),
+            Self::Auto if environment.get("CLICOLOR_FORCE").is_some() => all(true),
+            Self::Auto if environment.get("TERM") == Some("dumb") => all(false),
             Self::Auto => {
-                environment.get("TERM") != Some("dumb")
-                    && (io::stdout().is_terminal() || io::stderr().is_terminal())
+                Colours { out: io::stdout().is_terminal(), err: io::stderr().is_terminal() }
             }
         }
     }

@@ -24,16 +24,21 @@ fn by_outcome<'r>(report: &'r Value, outcome: &str) -> Vec<&'r Value> {
 }
 
 /// What a hub on this machine, at which nobody is logged in, cannot be asked: states come with a login
-/// that a vendor has confirmed, interactive choices with what a vendor lists, and loopback has no TLS.
+/// that a vendor has confirmed, interactive choices with what a vendor lists, no form of these actions
+/// has an answer without which it cannot deliver, and loopback has no TLS.
 /// A recording of a user who is logged in shows the first two (`check --recorded`).
-const NOT_TO_BE_ASKED: [&str; 8] = [
+const NOT_TO_BE_ASKED: [&str; 12] = [
     "form/state/data-is-text",
     "form/state/small",
     "form/state/refresh-name",
     "form/state/refresh-is-number",
     "form/state/refresh-seldom",
     "form/interactive/choice-kept",
+    "execute/delivery/state-data-is-text",
+    "execute/delivery/state-small",
     "execute/delivery/state-refresh-name",
+    "execute/delivery/state-refresh-is-number",
+    "execute/payload/required-field",
     "path/tls/encrypted",
 ];
 
@@ -81,7 +86,7 @@ fn sendoff_fails_none_of_its_own_checks() {
     let mut wanted = NOT_TO_BE_ASKED;
     wanted.sort_unstable();
     assert_eq!(rest, wanted, "{} passed", passed.len());
-    assert_eq!(passed.iter().filter(|id| id.starts_with("oauth/")).count(), 11);
+    assert_eq!(passed.iter().filter(|id| id.starts_with("oauth/")).count(), 12);
 }
 
 #[test]
@@ -102,9 +107,27 @@ fn exit_codes_tell_whose_fault_it_is() {
     let code = |more: &[&str]| check(&hub, more).status.code();
     assert_eq!(code(&["--only", "list"]), Some(0));
     assert_eq!(code(&["--only", "list/answer,path/token"]), Some(0));
-    assert_eq!(code(&["--only", "lisst"]), Some(2));
     assert_eq!(code(&["--expect", "not-there.toml"]), Some(2));
     assert_eq!(code(&["--report", "pdf=x"]), Some(2));
+    for (more, says) in [
+        (&["--only", "list,lisst"][..], "begins with `lisst`"),
+        (&["--skip", "nope"], "begins with `nope`"),
+        (&["--execute", "filee"], "no action `filee`. It has "),
+        (&["--execute", "debug", "--field", "nofield=1"], "no field `nofield`. It has "),
+        (&["--execute", "debug", "--param", "k=env:NOT_SET"], "NOT_SET is not set"),
+        (&["--report", "html=/not-there/x"], "/not-there/x cannot be written"),
+        (&["--config", "x.toml"], "reads no settings"),
+    ] {
+        let output = check(&hub, more);
+        assert_eq!(output.status.code(), Some(2), "{more:?}");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(says) && output.stdout.is_empty(), "{more:?} {told}");
+    }
+    for url in ["http://127.0.0.1:99999/", "http://me:s3cret@127.0.0.1/", "127.0.0.1:8080"] {
+        let output = hub::sendoff().args(["check", url]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{url}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("s3cret"));
+    }
     let wrong = hub::sendoff()
         .args(["check", &format!("http://{}/", hub.address), "--token", "a/b"])
         .output()
@@ -125,15 +148,132 @@ fn exit_codes_tell_whose_fault_it_is() {
 }
 
 #[test]
+fn a_recorder_wants_a_url_that_leads_to_it() {
+    let mut record = hub::sendoff();
+    record.args(["record", "--to", "http://127.0.0.1:1/", "--listen", "127.0.0.1:0"]);
+    let refused = record.args(["--public-url", "nonsense"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`nonsense` cannot be called"));
+}
+
+#[test]
+fn known_failures_are_looked_at_before_anything_is_asked() {
+    let hub = hub::Hub::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("expect.toml");
+    let entry = |id: &str, until: &str| {
+        let text =
+            format!("[[expect]]\nid = \"{id}\"\nreason = \"mended soon\"\nuntil = {until}\n");
+        std::fs::write(&file, text).unwrap();
+        check(&hub, &["--only", "list", "--expect", file.to_str().unwrap()])
+    };
+    for (id, until, code, says) in [
+        ("list/answer/typo", "2126-12-31", 2, "No check has the id `list/answer/typo`"),
+        ("list/answer/is-200", "\"soon\"", 2, "`until` is no date"),
+        // TOML's own dates, and texts.
+        ("list/answer/is-200", "2126-12-31", 1, "passes now"),
+        ("list/answer/is-200", "\"2126-12-31\"", 1, "passes now"),
+        ("form/answer/is-200", "2126-12-31", 0, ""),
+    ] {
+        let output = entry(id, until);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{id} {told}");
+        assert!(told.contains(says), "{id} {told}");
+        assert_eq!(output.stdout.is_empty(), code == 2, "{id}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_no_fault_of_the_hub() {
+    let hub = hub::Hub::start(&[]);
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let url = format!("http://{}/", hub.address);
+    let check = |more: &[&str]| {
+        let mut command = hub::sendoff();
+        command.args(["check", &url, "--token", &hub.token, "--only", "list"]).args(more);
+        command
+    };
+    let lost = check(&[]).stdout(full()).output().unwrap();
+    assert_eq!(lost.status.code(), Some(74));
+    assert!(String::from_utf8_lossy(&lost.stderr).contains("stdout cannot be written"));
+    // What was found is printed all the same.
+    let lost = check(&["--report", "json=/dev/full"]).output().unwrap();
+    assert_eq!(lost.status.code(), Some(74));
+    assert!(String::from_utf8_lossy(&lost.stdout).contains(" passed"));
+}
+
+#[test]
+fn a_run_that_is_stopped_reports_what_it_found() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let mut running = hub::sendoff();
+    running.args(["check", &url, "--patience", "3600"]);
+    running.args(["--report", &format!("json={}", report.display())]);
+    let running = running.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut head = [0; 4_096];
+    let (mut listed, _) = listener.accept().unwrap();
+    assert!(listed.read(&mut head).unwrap() > 0);
+    let list = "{\"label\":\"H\",\"integrations\":[]}";
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{list}", list.len());
+    listed.write_all(answer.as_bytes()).unwrap();
+    // The next call of the run is not answered.
+    let (mut held, _) = listener.accept().unwrap();
+    assert!(held.read(&mut head).unwrap() > 0);
+    let pid = rustix::process::Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let stopped = running.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&stopped.stdout);
+    assert_eq!(stopped.status.code(), Some(130), "{text}");
+    assert!(text.contains("The run was stopped before its end."), "{text}");
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["stopped"], true);
+    assert!(by_outcome(&report, "pass").iter().any(|check| check["id"] == "list/answer/is-json"));
+    assert!(by_outcome(&report, "not_run").len() > 100, "{report:#}");
+}
+
+#[cfg(feature = "page")]
+#[test]
+fn a_bad_hub_is_found_by_the_line_that_it_tells() {
+    use std::io::{BufRead, BufReader};
+    let unseen =
+        hub::sendoff().args(["workbench", "--bad", "path/tls/encrypted"]).output().unwrap();
+    assert_eq!(unseen.status.code(), Some(2));
+    let id = "execute/delivery/succeeds";
+    let mut bad = hub::sendoff();
+    bad.args(["workbench", "--bad", id]).env("SENDOFF_WORKBENCH_LISTEN", "127.0.0.1:0");
+    let mut bad = bad.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(bad.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.trim().starts_with("sendoff check ")).unwrap();
+    let arguments = line.trim().strip_prefix("sendoff ").unwrap().split(' ');
+    let found = hub::sendoff().args(arguments).output().unwrap();
+    bad.kill().unwrap();
+    bad.wait().unwrap();
+    let text = String::from_utf8_lossy(&found.stdout);
+    assert_eq!(found.status.code(), Some(1), "{line}\n{text}");
+    assert!(text.contains(&format!("✗ {id}")) && text.contains("1 failed"), "{line}\n{text}");
+}
+
+#[test]
 fn every_check_is_explained_offline() {
     let list = hub::sendoff().arg("explain").output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(list.lines().count() >= 60, "{list}");
     let page = hub::sendoff().args(["explain", "execute/error/in-envelope"]).output().unwrap();
     let page = String::from_utf8(page.stdout).unwrap();
-    for part in ["Rule", "What Looker does", "Wrong", "Right", "Action API §14.5, strength A"] {
+    for part in ["Rule", "What Looker does", "Wrong", "Right", "Action API §5.8, strength A"] {
         assert!(page.contains(part), "{page}");
     }
+    let area = hub::sendoff().args(["explain", "Execute/Error"]).output().unwrap();
+    let area = String::from_utf8(area.stdout).unwrap();
+    assert!(area.lines().count() > 5, "{area}");
+    assert!(area.lines().all(|line| line.starts_with("execute/error/")), "{area}");
+    let wild = hub::sendoff().args(["explain", "nope"]).output().unwrap();
+    assert_eq!(wild.status.code(), Some(2));
+    assert!(!String::from_utf8_lossy(&wild.stderr).contains("Did you mean"), "nothing is near");
     let typo = hub::sendoff().args(["explain", "list/answer/is-jsn"]).output().unwrap();
     assert_eq!(typo.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&typo.stderr).contains("`list/answer/is-json`"));

@@ -123,6 +123,7 @@ fn wrong_usage_is_2_and_suggests_what_was_meant() {
         (&["file", "--look", "penguins", "--format", "cvs"], "did you mean `csv`?"),
         (&["file", "--look", "penguins", "--param", "kee=1"], "no param `kee`"),
         (&["file", "--look", "pinguins"], "There are:"),
+        (&["file", "--dashboard", "shopp"], "There are:"),
         (&["file", "--sql", "SELEC 1", "--field", "filename=x"], "SQL"),
         (&["file", "--look", "penguins", "--field", "if_exists=perhaps"], "It can be"),
         (&["file", "--look", "penguins", "--fault", "bang"], "Known are cut@BYTES"),
@@ -133,6 +134,26 @@ fn wrong_usage_is_2_and_suggests_what_was_meant() {
         let sent = lab.send(more);
         assert_eq!(code(&sent), Some(2), "{more:?} {}", said(&sent));
         assert!(said(&sent).contains(says), "{more:?} {}", said(&sent));
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_or_beside_the_outcome() {
+    let lab = Lab::start();
+    let more = |flag: &str, path: &str| {
+        lab.send(&["file", "--look", "penguins", "--field", "filename=k.csv", flag, path])
+    };
+    for flag in ["--state", "--record"] {
+        let sent = more(flag, "/not-there/x");
+        assert_eq!(code(&sent), Some(2), "{}", said(&sent));
+        assert!(said(&sent).contains("/not-there/x cannot be written"), "{}", said(&sent));
+        assert_eq!(lab.delivered("k.csv"), "", "nothing is sent");
+    }
+    if cfg!(target_os = "linux") {
+        let sent = more("--record", "/dev/full");
+        assert_eq!(code(&sent), Some(0), "it was delivered: {}", said(&sent));
+        assert!(said(&sent).contains("Nothing: it was sent."), "{}", said(&sent));
+        assert!(said(&sent).contains("/dev/full cannot be written"), "{}", said(&sent));
     }
 }
 
@@ -193,6 +214,8 @@ fn an_answer_that_looker_mistakes_is_4() {
             "api_key=k-1-secret",
             "--param",
             "sender=ana@example.com",
+            "--field",
+            "path=in/",
         ];
         let sent = send_to(&url, sendoff_workbench::bad::TOKEN, &more);
         assert_eq!(code(&sent), Some(want), "{fault} {}", said(&sent));
@@ -214,6 +237,10 @@ fn what_is_wrong_is_told_in_json_too() {
         assert_eq!(json["exit_code"], want);
         assert!(json["error"].as_str().unwrap().contains(says), "{json}");
     }
+    let sent = lab.send(&["file", "--look", "penguins", "--format", "bad", "--json"]);
+    let json: Value = serde_json::from_slice(&sent.stdout).unwrap();
+    assert_eq!((code(&sent), &json["exit_code"]), (Some(2), &2.into()));
+    assert!(json["error"].as_str().unwrap().contains("'bad'"), "{json}");
     // A failure is an outcome, and has the whole of it.
     let once = ["file", "--look", "penguins", "--field", "filename=j.csv"];
     let once = [&once[..], &["--field", "if_exists=fail", "--json"]].concat();
@@ -254,6 +281,40 @@ fn a_web_server_is_no_hub() {
         assert!(said(&sent).contains("It may be no action hub"), "{}", said(&sent));
         assert!(!said(&sent).contains("<body>"), "{}", said(&sent));
     }
+}
+
+/// What a hub says is text to the terminal, and an answer that comes too early is told.
+#[test]
+fn a_hub_does_not_steer_the_terminal_and_cannot_answer_unheard() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let list = serde_json::json!({"label": "H", "integrations": [{
+        "name": "mine", "label": "Mine", "url": format!("{url}execute"),
+        "supported_action_types": ["query"],
+    }]});
+    let evil = "\u{1b}]0;owned\u{7} \u{202e}gnp.exe";
+    let told = serde_json::json!({"looker": {"success": true, "message": evil}});
+    let serving = std::thread::spawn(move || {
+        for answer in [list, told] {
+            let (mut socket, _) = listener.accept().unwrap();
+            // The first bytes are enough for it.
+            let mut buffer = [0; 4_096];
+            assert!(socket.read(&mut buffer).unwrap() > 0);
+            let answer = answer.to_string();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
+            socket.write_all((head + &answer).as_bytes()).unwrap();
+            // Until the other side is done with it.
+            while socket.read(&mut buffer).is_ok_and(|read| read > 0) {}
+        }
+    });
+    let more = ["mine", "--generate", "1GB", "--format", "csv", "--push", "--no-form"];
+    let sent = send_to(&url, "a/b", &[&more[..], &["--fault", "slow@10MB"]].concat());
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    let text = said(&sent);
+    assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+    assert!(text.contains("\\u{1b}]0;owned\\u{7} \\u{202e}gnp.exe"), "{text:?}");
+    assert!(text.contains("did not wait for the rest"), "{text:?}");
+    serving.join().unwrap();
 }
 
 /// A request's head and body, as they stand on the wire.
@@ -428,13 +489,16 @@ fn what_is_stopped_ends_with_130() {
 #[test]
 fn a_terminal_shows_how_far_it_is() {
     let lab = Lab::start();
+    let sendoff = env!("CARGO_BIN_EXE_sendoff");
     let shown = |more: &str| {
-        let line = format!(
-            "{} send debug --push --generate 3MB --format csv --field sleep=0 --fault slow@6MB \
-             --to {} {more}",
-            env!("CARGO_BIN_EXE_sendoff"),
-            lab.url()
-        );
+        let line = match more.strip_prefix("check") {
+            Some(more) => format!("stty cols 30; {sendoff} check {} {more}", lab.url()),
+            None => format!(
+                "stty cols 30; {sendoff} send debug --push --generate 3MB --format csv \
+                 --field sleep=0 --fault slow@6MB --to {} {more}",
+                lab.url()
+            ),
+        };
         let output = Command::new("script")
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
             .env_clear()
@@ -451,13 +515,24 @@ fn a_terminal_shows_how_far_it_is() {
     // Written anew on its line, coloured, with the share, and taken away before the outcome.
     let lines: Vec<&str> = text.split("\r\u{1b}[2K").collect();
     assert!(lines.len() > 3, "{text:?}");
-    let bars = lines.iter().filter(|line| line.contains("] ") && line.contains(" of 3.0 MB"));
-    let full: Vec<_> = bars.map(|line| line.matches('#').count()).collect();
+    let bars = || lines.iter().filter(|line| line.contains("\u{1b}[2m["));
+    let full: Vec<_> = bars().map(|line| line.matches('#').count()).collect();
+    // No wider than the terminal, or it would wrap.
+    let dim = |line: &str| line.replace("\u{1b}[2m", "").replace("\u{1b}[0m", "").len();
+    assert!(bars().all(|line| dim(line) < 30), "{text:?}");
     assert!(full.is_sorted() && full.last() > full.first(), "{text:?}");
     assert!(lines.last().unwrap().starts_with("Sent "), "{text:?}");
     assert!(lines.last().unwrap().contains("Nothing: it was sent."), "{text:?}");
+    // A file gets no colours because something else is a terminal.
+    let file = lab.folder.path().join("outcome");
+    shown(&format!("> {}", file.display()));
+    let outcome = std::fs::read_to_string(file).unwrap();
+    assert!(outcome.contains("Sent ") && !outcome.contains('\u{1b}'), "{outcome:?}");
+    let checked = shown("check --only list/answer");
+    assert!(checked.contains("\r\u{1b}[2K\u{1b}[2m1 of 1"), "{checked:?}");
+    assert!(checked.contains("list/answer/is-"), "{checked:?}");
     let quiet = shown("--quiet");
-    assert!(!quiet.contains(" of 3.0 MB") && quiet.contains("Sent "), "{quiet:?}");
+    assert!(!quiet.contains("] ") && quiet.contains("Sent "), "{quiet:?}");
 }
 
 /// The recorder, and where it listens.
@@ -581,10 +656,54 @@ fn a_recording_of_a_wrong_hub_is_found_wrong() {
         ["form/state/refresh-name", "form/field/select-has-options", "execute/delivery/not-empty"]
     );
     assert_eq!(code(&checked), Some(1));
+    // What was cut by a crash is left out and told; what was not let in shows nothing.
+    let refused = line(4, "execute", "no").to_string().replace("\"status\":200", "\"status\":403");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text = text.replacen('\n', "\n{\"sendoff\":\"exchange/1\",\"id\":9,\"sta\n", 1);
+    text += &format!("{refused}\n{{\"sendoff\":\"exch");
+    std::fs::write(&file, text).unwrap();
+    let cut = hub::sendoff().args(["check", "--recorded"]).arg(&file).output().unwrap();
+    assert_eq!(code(&cut), Some(1), "{}", said(&cut));
+    assert!(said(&cut).contains("2 lines were not written to their end"), "{}", said(&cut));
+    assert!(said(&cut).contains(&format!("--recorded {}", file.display())), "{}", said(&cut));
+    let found = said(&cut);
+    let ids = ["form/state/refresh-name", "form/field/select-has-options"];
+    assert!(ids.iter().all(|id| found.contains(id)) && found.contains("2 failed"), "{found}");
     std::fs::write(&file, "nonsense").unwrap();
     let wrong = hub::sendoff().args(["check", "--recorded"]).arg(&file).output().unwrap();
     assert_eq!(code(&wrong), Some(2));
     assert!(said(&wrong).contains("line 1 is no recorded exchange"), "{}", said(&wrong));
+}
+
+#[test]
+fn a_delivery_that_was_fetched_is_made_again() {
+    let lab = Lab::start();
+    let out = lab.folder.path().join("r.jsonl");
+    let out = out.to_str().unwrap();
+    let more =
+        ["--sql", "SELECT 1 AS a", "--stream", "--format", "csv", "--field", "filename=s.csv"];
+    let sent = lab.send(&[&["file", "--record", out], &more[..]].concat());
+    assert_eq!(code(&sent), Some(0), "{}", said(&sent));
+    let file = lab.folder.path().join("s.csv");
+    let original = lab.delivered("s.csv");
+    assert!(!original.is_empty());
+    // From what the hub fetched then, as the recording has it.
+    std::fs::remove_file(&file).unwrap();
+    let again = lab.send(&["--replay", out]);
+    assert_eq!(code(&again), Some(0), "{}", said(&again));
+    assert_eq!(lab.delivered("s.csv"), original);
+    // From other data.
+    std::fs::remove_file(&file).unwrap();
+    let other = lab.send(&["--replay", out, "--sql", "SELECT 2 AS a"]);
+    assert_eq!(code(&other), Some(0), "{}", said(&other));
+    assert_eq!(lab.delivered("s.csv"), original.replace('1', "2"));
+    // A recording without it says what to do.
+    let text = std::fs::read_to_string(out).unwrap();
+    let lines = text.lines().filter(|line| !line.contains("\"call\":\"download\""));
+    std::fs::write(out, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let none = lab.send(&["--replay", out]);
+    assert_eq!(code(&none), Some(2), "{}", said(&none));
+    assert!(said(&none).contains("give data with --data"), "{}", said(&none));
 }
 
 /// The copied lines, run by a shell.

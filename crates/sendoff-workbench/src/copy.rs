@@ -14,7 +14,7 @@ use crate::request::MASK;
 use crate::verdict::Call;
 
 /// In `'…'` for a shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();

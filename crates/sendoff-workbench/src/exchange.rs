@@ -177,10 +177,36 @@ impl Paint {
     }
 }
 
+/// A text of a stranger's as a terminal may show it: what would steer it stands as `\u{1b}`, newlines
+/// too, and what is too long is cut.
+pub fn tame(text: &str, longest: usize) -> String {
+    let mut tamed = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == longest {
+            tamed.push('…');
+            break;
+        }
+        match steers(c) {
+            true => tamed.extend(c.escape_default()),
+            false => tamed.push(c),
+        }
+    }
+    tamed
+}
+
+/// Control characters, and those that change the direction of what follows.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// A body is shown up to this many lines.
 const LINES: usize = 24;
 /// And a line up to so many characters.
 const WIDTH: usize = 110;
+/// A header, a URL or a failure up to so many.
+const LINE: usize = 4_000;
 /// A text inside JSON is cut here, so that its line shows how the text ends.
 const TEXT: usize = 80;
 
@@ -196,7 +222,8 @@ impl Exchange {
     fn write(&self, out: &mut String, paint: Paint) -> fmt::Result {
         let sent = paint.style("36", ">");
         let got = paint.style("35", "<");
-        writeln!(out, "{sent} {} {}", paint.style("1", &self.method), paint.style("1", &self.url))?;
+        let (method, url) = (tame(&self.method, LINE), tame(&self.url, LINE));
+        writeln!(out, "{sent} {} {}", paint.style("1", &method), paint.style("1", &url))?;
         write_headers(out, &sent, &self.request_headers, paint)?;
         write_body(out, &sent, &self.request_body, paint)?;
         let time = format!("after {:.1} ms", self.until_end.as_secs_f64() * 1_000.0);
@@ -210,7 +237,7 @@ impl Exchange {
             write_body(out, &got, &self.response_body, paint)?;
         }
         if let Some(failure) = &self.failure {
-            writeln!(out, "{got} {}  {time}", paint.style("1;31", failure))?;
+            writeln!(out, "{got} {}  {time}", paint.style("1;31", &tame(failure, LINE)))?;
         }
         Ok(())
     }
@@ -223,6 +250,7 @@ fn write_headers(
     paint: Paint,
 ) -> fmt::Result {
     for (name, value) in headers {
+        let (name, value) = (tame(name, LINE), tame(value, LINE));
         writeln!(out, "{mark} {} {value}", paint.style("2", &format!("{name}:")))?;
     }
     Ok(())
@@ -236,7 +264,7 @@ fn write_body(out: &mut String, mark: &str, body: &Peek, paint: Paint) -> fmt::R
     let text = readable(body);
     let mut lines = text.lines();
     for line in lines.by_ref().take(LINES) {
-        writeln!(out, "{mark} {}", cut(line, WIDTH))?;
+        writeln!(out, "{mark} {}", tame(line, WIDTH))?;
     }
     let left = lines.count();
     let mut rest = format!("({} bytes in all", grouped(body.total));
@@ -355,13 +383,6 @@ impl Indented {
     }
 }
 
-fn cut(text: &str, width: usize) -> String {
-    match text.char_indices().nth(width) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
-}
-
 /// `15241` becomes `15,241`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -464,6 +485,22 @@ mod tests {
         let shown = Exchange { response_body: peek(&icon), ..exchange() }.render(Paint::Plain);
         assert!(shown.contains("A…\",\n"), "{shown}");
         assert!(shown.contains("\"name\": \"n\""), "{shown}");
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_text() {
+        let evil = "\u{1b}[31mred\u{7}\u{202e}txt.exe";
+        let exchange = Exchange {
+            url: evil.into(),
+            response_headers: vec![("x".into(), evil.into())],
+            response_body: peek(evil),
+            failure: Some(evil.into()),
+            ..exchange()
+        };
+        let shown = exchange.render(Paint::Plain);
+        assert!(!shown.contains(|c: char| c != '\n' && steers(c)), "{shown:?}");
+        assert_eq!(shown.matches("\\u{1b}[31mred\\u{7}\\u{202e}txt.exe").count(), 4, "{shown}");
+        assert_eq!(tame("a\r\nb\tc", 4), "a\\r\\nb…");
     }
 
     #[test]

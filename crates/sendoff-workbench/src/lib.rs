@@ -46,7 +46,7 @@ mod warehouse;
 
 pub use bodies::KeepLimits;
 pub use downloads::Downloads;
-pub use exchange::{Exchange, Kept, Paint, Peek, Piece};
+pub use exchange::{Exchange, Kept, Paint, Peek, Piece, tame};
 pub use faults::{Faults, NoFaults, SendFault, size};
 pub use formats::{Content, DASHBOARD_FORMATS, Grid, GridCell, GridColumn, LOOK_FORMATS};
 pub use formats::{Rendered, Rendering, RowCount};

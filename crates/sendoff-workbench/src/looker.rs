@@ -12,7 +12,7 @@ use std::time::Duration;
 use sendoff_protocol::{Definition, Form, Listing, LookerVersion, Outcome};
 use tokio::sync::watch;
 
-use crate::dial::Address;
+use crate::dial::{Address, Authorities};
 use crate::downloads::Downloads;
 use crate::exchange::Exchange;
 use crate::faults::{Carried, Faults, HUNG_UP};
@@ -22,6 +22,7 @@ use crate::request::{Cargo, Delivery, RequestBody, set_download_url};
 use crate::verdict::{Call, Verdict};
 
 pub use answer::StateChange;
+pub(crate) use answer::web_page;
 pub(crate) use call::because;
 pub(crate) use shown::{headers_shown, shown_answer, without};
 
@@ -34,6 +35,7 @@ pub struct Looker {
     instance: String,
     version: LookerVersion,
     patience: Duration,
+    authorities: Authorities,
     downloads: tokio::sync::OnceCell<Arc<Downloads>>,
 }
 
@@ -116,7 +118,14 @@ impl fmt::Display for Fault {
             Self::Url(why) | Self::Broken(why) | Self::Silent(why) | Self::Stopped(why) => {
                 f.write_str(why)
             }
-            Self::Status(status, text) => write!(f, "The hub answered status {status}: {text}"),
+            Self::Status(status, text) if text.is_empty() => {
+                write!(f, "The hub answered status {status}.")
+            }
+            Self::Status(status, text) => {
+                // What follows begins a sentence of its own.
+                let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+                write!(f, "The hub answered status {status}: {text}{end}")
+            }
             Self::Unreadable(why) => write!(f, "The hub's answer cannot be read: {why}"),
         }
     }
@@ -137,6 +146,7 @@ impl Looker {
             instance: random_id(),
             version: LookerVersion::new(25, 18, 0),
             patience: Duration::from_secs(30 * 60),
+            authorities: Authorities::default(),
             downloads: tokio::sync::OnceCell::new(),
         })
     }
@@ -166,6 +176,12 @@ impl Looker {
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Believes these authorities, too, where a hub shows its certificate.
+    pub(crate) fn believing(mut self, authorities: Authorities) -> Self {
+        self.authorities = authorities;
         self
     }
 

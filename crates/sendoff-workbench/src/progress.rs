@@ -29,6 +29,8 @@ pub struct Progress {
     pub stage: Stage,
     /// Bytes of the request's body that the connection took.
     pub sent: u64,
+    /// Whether that was all of it.
+    pub all_sent: bool,
     /// Bytes of the download URL's answer that the hub's connection took.
     pub fetched: u64,
     /// Newlines that the hub sent to keep the connection open.
@@ -64,6 +66,7 @@ impl Default for Progress {
         Self {
             stage: Stage::default(),
             sent: 0,
+            all_sent: false,
             fetched: 0,
             newlines: 0,
             received: 0,

@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(found[0].text, "`refreshTime` is not read by Looker.");
         assert_eq!(
             found[0].to_string(),
-            format!("{} [{}, Action API §14.3]", found[0].text, found[0].strength)
+            format!("{} [{}, Action API §7]", found[0].text, found[0].strength)
         );
     }
 

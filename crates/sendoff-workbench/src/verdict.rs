@@ -160,6 +160,12 @@ fn execute(heard: Heard<'_>) -> Verdict {
             None if (300..400).contains(&status) => {
                 format!("status {status}; whether Looker follows a redirect is not known")
             }
+            None if envelope.is_some() => {
+                format!("status {status}, and `looker` gives no message, so nobody learns why")
+            }
+            None if heard.body.trim_ascii().is_empty() => {
+                format!("status {status}, and the answer is empty, so nobody learns why")
+            }
             None => format!("status {status}, without the reason, which stands outside `looker`"),
         };
         return Verdict::new(Failure, error, history_fails(why));
@@ -379,6 +385,9 @@ mod tests {
         assert!(executed(302, "").2.contains("redirect"));
         assert!(executed(404, r#"{"success":false,"error":"x"}"#).2.contains("outside `looker`"));
         assert!(executed(500, r#"{"looker":{"message":"Why."}}"#).2.contains("\"Why.\""));
+        let silent = executed(500, r#"{"looker":{"success":true}}"#).2;
+        assert!(silent.contains("`looker` gives no message"), "{silent}");
+        assert!(executed(502, " ").2.contains("the answer is empty"));
         for (fault, says) in [
             (Fault::Silent("…".into()), "30 minutes"),
             (Fault::Broken("No connection.".into()), "No connection."),

@@ -32,6 +32,8 @@ pub(crate) fn pages() -> Vec<(String, String)> {
     let actions = hub::all_actions();
     let mut pages = vec![("config.md".to_owned(), config::to_reference())];
     pages.push(("differences.md".to_owned(), differences()));
+    #[cfg(feature = "workbench")]
+    pages.push(("checks.md".to_owned(), crate::looker::checks()));
     pages.push(("destinations/README.md".to_owned(), index(&actions)));
     for action in &actions {
         let name = action.spec().name;

@@ -1,21 +1,26 @@
 //! `sendoff check`: is any hub, in any language, what Looker expects?
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sendoff_workbench::check::{self, Execute, Expected, Options, Profile, Report, Unexpected};
-use sendoff_workbench::{Paint, recording};
+use sendoff_workbench::check::{self, Execute, Expected, Options, Profile, Report, Step};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
+use super::signals::Ends;
+use super::terminal::Line;
+use super::{Paints, complain};
 use crate::cli;
-use crate::config::{Environment, token_text};
+use crate::config::{Environment, secret_text, token_text};
 use crate::tell::tell;
 
 /// The command or a file that it names is wrong.
 const WRONG_USAGE: u8 = 2;
+/// What was found cannot be written: `EX_IOERR` of sysexits.h.
+const NOT_WRITTEN: u8 = 74;
 /// Looked for where the command runs, unless another is named.
 const EXPECTATIONS: &str = "check.expect.toml";
 /// More than any list of known failures needs.
@@ -25,9 +30,11 @@ const CODES: &str = "\
 Exit codes:
    0  the hub is right
    1  the hub is wrong, or the list of known failures is out of date
-   2  wrong usage, also when no check has the ids asked for
-   3  the hub could not be tested: not reachable, its certificate or the token refused
+   2  wrong usage, also when no check has the ids asked for, or the hub not the action
+   3  the hub could not be tested: not reachable, not a hub, its certificate or the token refused
   70  a check itself failed
+  74  what was found could not be written, to stdout or to a report
+ 130  stopped: what was found so far is reported all the same
 
 Nothing is delivered unless --execute names an action. With --recorded nothing is called at all.";
 
@@ -57,7 +64,8 @@ pub(crate) struct CheckArgs {
     /// An answer to the action's form; may be repeated.
     #[arg(long = "field", value_name = "NAME=VALUE", value_parser = pair, requires = "execute")]
     fields: Vec<(String, String)>,
-    /// A param of the action, as an admin would set it; may be repeated.
+    /// A param of the action, as an admin would set it; may be repeated. The value may stand
+    /// elsewhere, as the token may.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair, requires = "execute")]
     params: Vec<(String, String)>,
     /// What the hub is held to: Looker's documents alone, or the reference hub's habits too.
@@ -73,6 +81,9 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "MB", default_value_t = 8,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     largest_body: u16,
+    /// Authorities that the hub's certificate may be of, in PEM, beside the public ones.
+    #[arg(long, value_name = "FILE", conflicts_with = "recorded")]
+    extra_ca: Option<PathBuf>,
     /// Known failures, with reason and until-date; ./check.expect.toml if it is there.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
@@ -126,71 +137,109 @@ fn kind_and_file(text: &str) -> Result<(Kind, PathBuf), String> {
 
 /// Checks the hub, prints what was found, and ends with the code that says so.
 pub(crate) async fn run(
-    mut args: CheckArgs,
+    args: CheckArgs,
     environment: &Environment,
-    colour: bool,
+    paints: Paints,
 ) -> anyhow::Result<ExitCode> {
-    args.token = match token_text(args.token.as_deref(), environment) {
-        Ok(token) => token,
+    let mut ends = Ends::heeded()?;
+    let (prepared, expected) = match prepare(&args, environment).await {
+        Ok(prepared) => prepared,
         Err(why) => return Ok(wrong_usage(&why)),
     };
-    let expected = match expectations(args.expect.as_deref()).await {
-        Ok(expected) => expected,
-        Err(why) => return Ok(wrong_usage(&why)),
-    };
-    let ran = match &args.recorded {
-        None => check::run(&args.options()).await,
-        Some(path) => match evidence(path).await {
-            Ok(evidence) => check::run_recorded(&args.options(), evidence).await,
-            Err(error) => return Ok(wrong_usage(&format!("{}: {error}", path.display()))),
-        },
-    };
-    let mut report = match ran {
+    let mut report = match ran(&args, &prepared.options, paints, &mut ends).await {
         Ok(report) => report,
-        Err(nothing) => return Ok(wrong_usage(&nothing.to_string())),
+        Err(why) => return Ok(wrong_usage(&why)),
     };
-    let today = jiff::Zoned::now().date();
-    let (mut entries, mut outdated) = (Vec::new(), Vec::new());
-    for problem in check::apply(&mut report, &expected, today) {
-        match problem {
-            Unexpected::Entry(why) => entries.push(why),
-            Unexpected::Outdated(why) => outdated.push(why),
+    let outdated = check::apply(&mut report, &expected, jiff::Zoned::now().date());
+    let mut unwritten = printed(&args, &report, paints).err();
+    for why in &outdated {
+        complain(why);
+    }
+    for (kind, path, mut file) in prepared.files {
+        if let Err(error) = file.write_all(written(kind, &report)?.as_bytes()) {
+            unwritten = Some(format!("{} cannot be written: {error}.", path.display()));
         }
     }
-    for (kind, file) in &args.report {
-        if let Err(error) = tokio::fs::write(file, written(*kind, &report)?).await {
-            return Ok(wrong_usage(&format!("{} cannot be written: {error}.", file.display())));
-        }
-    }
-    if args.json {
-        cli::print(format!("{}\n", serde_json::to_string_pretty(&report)?).as_bytes())?;
-    } else {
-        let paint = if colour { Paint::Colour } else { Paint::Plain };
-        cli::print(check::report::print(&report, paint).as_bytes())?;
-    }
-    for why in entries.iter().chain(&outdated) {
+    if let Some(why) = unwritten {
         tell!("{why}");
+        return Ok(ExitCode::from(NOT_WRITTEN));
     }
-    let code = match report.exit_code() {
-        0 if !entries.is_empty() => WRONG_USAGE,
+    Ok(ExitCode::from(match report.exit_code() {
         0 if !outdated.is_empty() => 1,
         code => code,
-    };
-    Ok(ExitCode::from(code))
+    }))
 }
 
-/// What the recording shows.
-async fn evidence(path: &Path) -> std::io::Result<check::Evidence> {
-    let mut reader = recording::Reader::open(path).await?;
-    let mut evidence = check::Evidence::default();
-    while let Some(recorded) = reader.next().await? {
-        evidence.add(&recorded);
+/// What a run starts with, everything that could be wrong about it looked at.
+struct Prepared {
+    options: Options,
+    /// Open already: a run may take minutes.
+    files: Vec<(Kind, PathBuf, std::fs::File)>,
+}
+
+#[allow(clippy::disallowed_methods, reason = "a command of its own, without a server beside it")]
+async fn prepare(
+    args: &CheckArgs,
+    environment: &Environment,
+) -> Result<(Prepared, Vec<Expected>), String> {
+    let mut options = args.options();
+    options.token = token_text(args.token.as_deref(), environment)?;
+    for (name, value) in options.execute.iter_mut().flat_map(|execute| &mut execute.params) {
+        *value =
+            secret_text(value, environment).map_err(|why| format!("--param {name}: {why}."))?;
     }
-    Ok(evidence)
+    let expected = expectations(args.expect.as_deref()).await?;
+    let faulty = check::faulty(&expected);
+    if !faulty.is_empty() {
+        return Err(faulty.join("\n"));
+    }
+    let opened = |(kind, path): &(Kind, PathBuf)| match std::fs::File::create(path) {
+        Ok(file) => Ok((*kind, path.clone(), file)),
+        Err(error) => Err(format!("{} cannot be written: {error}.", path.display())),
+    };
+    let files: Result<Vec<_>, String> = args.report.iter().map(opened).collect();
+    Ok((Prepared { options, files: files? }, expected))
+}
+
+async fn ran(
+    args: &CheckArgs,
+    options: &Options,
+    paints: Paints,
+    ends: &mut Ends,
+) -> Result<Report, String> {
+    let Some(path) = &args.recorded else {
+        let line = Line::new(paints.err, args.json);
+        let tell = |step: Step| line.show(&format!("{} of {}  {}", step.done, step.all, step.id));
+        let ran = check::run_watched(options, tell, ends.asked()).await;
+        line.clear();
+        return ran.map_err(|misused| misused.to_string());
+    };
+    let evidence = check::Evidence::read(path).await;
+    let evidence = evidence.map_err(|error| format!("{}: {error}", path.display()))?;
+    if let Some(unfinished) = evidence.unfinished() {
+        tell!("{}: {unfinished}", path.display());
+    }
+    let ran = check::run_recorded(options, evidence).await;
+    ran.map_err(|misused| misused.to_string())
+}
+
+/// Prints the report, or tells why it cannot.
+fn printed(args: &CheckArgs, report: &Report, paints: Paints) -> Result<(), String> {
+    let text = match args.json {
+        true => serde_json::to_string_pretty(report).map_err(|error| error.to_string())? + "\n",
+        false => check::report::print(report, paints.out),
+    };
+    match cli::print(text.as_bytes()) {
+        // `sendoff check … | head` has read enough.
+        Err(error) if !cli::is_closed_pipe(&error) => {
+            Err(format!("stdout cannot be written: {error}."))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn wrong_usage(why: &str) -> ExitCode {
-    tell!("{why}");
+    complain(why);
     ExitCode::from(WRONG_USAGE)
 }
 
@@ -206,7 +255,6 @@ fn written(kind: Kind, report: &Report) -> serde_json::Result<String> {
 impl CheckArgs {
     fn options(&self) -> Options {
         let mut options = Options::new(self.url.as_deref().unwrap_or_default());
-        options.token.clone_from(&self.token);
         options.only.clone_from(&self.only);
         options.skip.clone_from(&self.skip);
         options.profile = match self.profile {
@@ -216,6 +264,7 @@ impl CheckArgs {
         options.patience = self.patience;
         options.delivery_patience = self.delivery_patience;
         options.largest_body = usize::from(self.largest_body) << 20;
+        options.extra_ca.clone_from(&self.extra_ca);
         options.execute = self.execute.as_ref().map(|action| Execute {
             action: action.clone(),
             fields: self.fields.clone(),
@@ -229,7 +278,31 @@ impl CheckArgs {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    expect: Vec<Expected>,
+    expect: Vec<Entry>,
+}
+
+/// A known failure as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    reason: String,
+    /// A date of TOML's own, or a text.
+    until: toml::Value,
+}
+
+impl Entry {
+    fn read(self) -> Result<Expected, String> {
+        let Self { id, reason, until } = self;
+        let text = match &until {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let until = text.parse();
+        let until = until
+            .map_err(|_| format!("the entry `{id}`: `until` is no date such as 2026-12-31"))?;
+        Ok(Expected { id, reason, until })
+    }
 }
 
 /// The known failures, or what is wrong with their file.
@@ -247,5 +320,6 @@ async fn expectations(named: Option<&Path>) -> Result<Vec<Expected>, String> {
     let mut file = file.take(FILE_AT_MOST);
     file.read_to_string(&mut text).await.map_err(|error| cannot(&error))?;
     let file: File = toml::from_str(&text).map_err(|error| cannot(&error))?;
-    Ok(file.expect)
+    let read: Result<Vec<_>, String> = file.expect.into_iter().map(Entry::read).collect();
+    read.map_err(|why| cannot(&why))
 }

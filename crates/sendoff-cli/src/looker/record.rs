@@ -10,6 +10,8 @@ use sendoff_workbench::recording::Recorded;
 use sendoff_workbench::{Heard, looker_does, size};
 use tokio::net::TcpListener;
 
+use super::complain;
+use super::signals::Ends;
 use crate::config::{Environment, secret_text};
 use crate::tell::tell;
 
@@ -100,18 +102,17 @@ pub(crate) async fn run(args: RecordArgs, environment: &Environment) -> anyhow::
     let mut told = recorder.exchanges();
     let serving = recorder.serve(listener);
     tokio::pin!(serving);
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut ends = Ends::heeded()?;
     loop {
         tokio::select! {
             () = &mut serving => break,
             recorded = told.recv() => match recorded {
-                Ok(recorded) => tell!("{}", line(&recorded)),
+                Ok(recorded) => complain(&line(&recorded)),
                 // Too many at once to be told one by one; they are written all the same.
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
             },
-            _ = tokio::signal::ctrl_c() => break,
-            _ = terminated.recv() => break,
+            () = ends.asked() => break,
         }
     }
     recorder.stop().await;
@@ -142,6 +143,6 @@ fn line(recorded: &Recorded) -> String {
 }
 
 fn wrong_usage(why: &str) -> ExitCode {
-    tell!("{why}");
+    complain(why);
     ExitCode::from(2)
 }

@@ -3,6 +3,7 @@
 mod args;
 mod data;
 mod form;
+mod kept;
 mod progress;
 mod report;
 
@@ -12,13 +13,16 @@ use std::process::ExitCode;
 use sendoff_workbench::instance::{
     ActionId, Binding, Hub, Instance, Order, Params, Refused, Running, Sent, Settings, User,
 };
-use sendoff_workbench::{DataLimits, Fault, Paint, Severity, Warehouse, recording};
+use sendoff_workbench::{Call, DataLimits, Fault, Paint, Severity, Warehouse, recording};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 pub(crate) use args::SendArgs;
 use report::Report;
+
+use super::signals::Ends;
+use super::terminal::Line;
+use super::{Paints, complain};
 
 use crate::config::Environment;
 use crate::tell::tell;
@@ -67,30 +71,28 @@ impl From<Refused> for Stop {
 pub(crate) async fn run(
     args: SendArgs,
     environment: &Environment,
-    colour: bool,
+    paints: Paints,
 ) -> anyhow::Result<ExitCode> {
-    let paint = if colour { Paint::Colour } else { Paint::Plain };
-    let code = match send(&args, environment, paint).await {
+    let code = match send(&args, environment, paints).await {
         Ok(code) => code,
         Err(stop) => {
             if args.json {
                 let json = serde_json::json!({"exit_code": stop.code as u8, "error": stop.why});
                 crate::cli::print(format!("{json:#}\n").as_bytes())?;
             }
-            tell!("{}", stop.why);
+            complain(&stop.why);
             stop.code
         }
     };
     Ok(ExitCode::from(code as u8))
 }
 
-/// Ctrl-C, heeded from the start, so that whatever waits ends with it and says so.
-struct Interrupt(Signal);
+/// Ctrl-C and SIGTERM end whatever waits.
+struct Interrupt(Ends);
 
 impl Interrupt {
     fn heeded() -> Result<Self, Stop> {
-        let heeded = signal(SignalKind::interrupt());
-        heeded.map(Self).map_err(|error| Stop::usage(error.to_string()))
+        Ends::heeded().map(Self).map_err(|error| Stop::usage(error.to_string()))
     }
 
     async fn during<T, E: Into<Stop>>(
@@ -99,14 +101,23 @@ impl Interrupt {
     ) -> Result<T, Stop> {
         tokio::select! {
             done = work => done.map_err(Into::into),
-            _ = self.0.recv() => Err(Stop::of(Code::Stopped, "It was stopped.")),
+            () = self.0.asked() => Err(Stop::of(Code::Stopped, "It was stopped.")),
         }
     }
 }
 
-async fn send(args: &SendArgs, environment: &Environment, paint: Paint) -> Result<Code, Stop> {
+async fn send(args: &SendArgs, environment: &Environment, paints: Paints) -> Result<Code, Stop> {
     let mut interrupt = Interrupt::heeded()?;
     let secrets = args.secrets(environment).map_err(Stop::usage)?;
+    if !args.has_data() && args.replay.is_none() {
+        return Err(Stop::usage(
+            "Something to be sent is required: --data, --sql, --look, --dashboard, --cell, \
+             --generate or --replay.",
+        ));
+    }
+    // Whatever cannot be written is told before anything is sent.
+    let state = kept::State::open(args.state.as_deref()).await?;
+    let record = kept::Record::open(args.record.as_deref()).await?;
     let (looker, _server) = looker(args).await?;
     let hub = interrupt.during(met(&looker, &args.to, secrets.token.as_deref())).await?;
     let mut user = User { id: "ana".into(), name: "Ana".into(), ..User::default() };
@@ -114,17 +125,16 @@ async fn send(args: &SendArgs, environment: &Environment, paint: Paint) -> Resul
     looker.put_user(user).await?;
     let code = match &args.replay {
         Some(_) => {
-            let replayed = replay(&looker, &hub, args, &secrets.params, paint);
+            let replayed = replay(&looker, &hub, args, &secrets.params, paints.out);
             interrupt.during(replayed).await
         }
-        None => deliver(&looker, &hub, args, &secrets.params, paint, &mut interrupt).await,
+        None => {
+            let delivered =
+                deliver(&looker, &hub, args, &secrets.params, state, paints, &mut interrupt);
+            delivered.await
+        }
     };
-    if let Some(path) = &args.record {
-        let entries = looker.journal().all();
-        recording::export(entries, path).await.map_err(|error| {
-            Stop::usage(format!("{} cannot be written: {error}.", path.display()))
-        })?;
-    }
+    record.write(looker.journal().all()).await;
     code
 }
 
@@ -139,6 +149,7 @@ async fn looker(args: &SendArgs) -> Result<(Instance, JoinSet<()>), Stop> {
     let data = Warehouse::in_memory(DataLimits::default()).await.map_err(|e| cannot(&e))?;
     let mut settings = Settings::new(&base, data);
     settings.patience = args.patience;
+    settings.extra_ca.clone_from(&args.extra_ca);
     let looker = Instance::open(settings).await.map_err(|error| cannot(&error))?;
     let mut server = JoinSet::new();
     let serving = looker.clone();
@@ -185,7 +196,8 @@ async fn deliver(
     hub: &Hub,
     args: &SendArgs,
     params: &BTreeMap<String, String>,
-    paint: Paint,
+    state: kept::State,
+    paints: Paints,
     interrupt: &mut Interrupt,
 ) -> Result<Code, Stop> {
     let name = args.action.as_deref().ok_or_else(|| Stop::usage("Which action?"))?;
@@ -193,8 +205,7 @@ async fn deliver(
     let definition = looker.action(&action)?.definition;
     let bound = params.iter().map(|(name, value)| (name.clone(), Binding::Value(value.clone())));
     looker.configure(&action, bound.collect::<Params>()).await?;
-    let kept = args.kept_state().await.map_err(Stop::usage)?;
-    if let Some(state) = &kept {
+    if let Some(state) = &state.before {
         looker.set_state("ana", &action, state).await?;
     }
     let what = data::what(looker, args, &definition);
@@ -209,10 +220,12 @@ async fn deliver(
     order.rendering = args.rendering(&definition);
     order.answers = interrupt.during(form::answers(looker, &action, args)).await?;
     let running = interrupt.during(looker.send(order)).await?;
-    let sent = watched(running, args, total, paint, interrupt).await;
-    args.keep_state(looker.state("ana", &action).map(|state| state.data)).await?;
+    let line = Line::new(paints.err, args.is_quiet());
+    let sent = watched(running, line, total, interrupt).await;
     let code = code_of(sent.fault.as_ref(), sent.verdict.severity, stopped_by_fault(args));
-    Report { looker, sent: &sent, code, paint }.print(args)?;
+    Report { looker, sent: &sent, code, paint: paints.out }.print(args)?;
+    // It is sent: whatever goes wrong from here on is told beside the outcome.
+    state.write(looker.state("ana", &action).map(|state| state.data)).await;
     Ok(code)
 }
 
@@ -235,26 +248,25 @@ fn code_of(fault: Option<&Fault>, severity: Severity, on_purpose: bool) -> Code 
     }
 }
 
-/// The send, with its progress on a terminal; Ctrl-C stops it.
+/// The send, with its progress on a terminal; a signal stops it.
 async fn watched(
     running: Running,
-    args: &SendArgs,
+    line: Line,
     total: Option<u64>,
-    paint: Paint,
     interrupt: &mut Interrupt,
 ) -> std::sync::Arc<Sent> {
     let watch = running.clone();
-    let shown = progress::show(watch.progress(), total, paint, args.is_quiet());
+    let shown = progress::show(watch.progress(), total, line);
     let finished = running.finished();
     tokio::pin!(finished, shown);
     loop {
         tokio::select! {
             sent = &mut finished => {
-                progress::clear(args.is_quiet());
+                line.clear();
                 return sent;
             }
             () = &mut shown => {}
-            _ = interrupt.0.recv() => watch.cancel(),
+            () = interrupt.0.asked() => watch.cancel(),
         }
     }
 }
@@ -273,8 +285,10 @@ async fn replay(
     let faults = args.faults().map_err(Stop::usage)?;
     let mut worst = None;
     let mut all = Vec::new();
-    while let Some(recorded) = reader.next().await.map_err(cannot)? {
-        let wanted = recorded.call == sendoff_workbench::Call::Execute
+    let mut next = reader.next().await.map_err(cannot)?;
+    while let Some(recorded) = next {
+        next = reader.next().await.map_err(cannot)?;
+        let wanted = recorded.call == Call::Execute
             && (args.only.is_empty() || args.only.contains(&recorded.id))
             && args.action.as_ref().is_none_or(|name| recorded.action.as_ref() == Some(name));
         if !wanted {
@@ -283,12 +297,16 @@ async fn replay(
         if let Some(name) = &recorded.action {
             action(hub, name)?;
         }
-        let replayed = looker.replay(hub.id, &recorded, params, faults.clone()).await?;
+        let data = data::of_replay(looker, hub, args, &recorded, next.as_ref()).await?;
+        let replayed = looker.replay(hub.id, &recorded, params, faults.clone(), data).await?;
         let severity = replayed.verdict.severity;
         let code = code_of(replayed.fault.as_ref(), severity, stopped_by_fault(args));
         worst = worst.max(Some(code));
         report::replayed(&replayed, looker, args, paint)?;
         all.push(replayed);
+    }
+    if let Some(unfinished) = reader.unfinished() {
+        tell!("{}: {unfinished}", path.display());
     }
     let Some(worst) = worst else {
         let why = "The recording has no such delivery; --only and ACTION choose among them.";

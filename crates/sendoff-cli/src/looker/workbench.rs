@@ -49,9 +49,17 @@ pub(crate) async fn run(
                 let why = "`sendoff explain` lists the checks.";
                 return Ok(wrong_usage(&format!("No bad hub has the fault `{id}`. {why}")));
             }
+            if !bad::shows_here(&id) {
+                let why = "it does not show on this machine, where no call needs TLS.";
+                return Ok(wrong_usage(&format!("`{id}` cannot be tried so: {why}")));
+            }
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
             let url = format!("http://{}/", listener.local_addr()?);
-            tell!("The hub that breaks {id}: {url}, token {}", bad::TOKEN);
+            tell!(
+                "The hub that breaks {id}: {url}, token {}\n\n  {}\n\nfinds it.",
+                bad::TOKEN,
+                bad::check_line(&id, &url)
+            );
             serving.spawn(async move {
                 // The id was looked up above.
                 let _ = bad::serve(&id, listener).await;

@@ -20,7 +20,7 @@ pub(super) fn list(host: &str) -> Value {
         {"name": "sender", "label": "Sender", "required": false, "sensitive": false,
          "user_attribute_name": "email", "per_user": true},
     ]);
-    ledger["supported_formats"] = json!(["csv", "json", "csv_zip"]);
+    ledger["supported_formats"] = json!(["csv", "json", "json_detail", "csv_zip"]);
     ledger["supported_download_settings"] = json!(["push", "url"]);
     ledger["required_fields"] = json!([{"any_tag": ["email"]}]);
     let mut drive = action("drive", &["query"]);
@@ -31,7 +31,10 @@ pub(super) fn list(host: &str) -> Value {
     let mut team = action("team", &["query"]);
     team["delegate_oauth"] = true.into();
     let note = action("note", &["cell"]);
-    json!({"label": "A small hub", "integrations": [ledger, note, drive, drive2, team]})
+    let mut archive = action("archive", &["query"]);
+    archive["supported_download_settings"] = json!(["url"]);
+    let all = json!([ledger, note, drive, drive2, team, archive]);
+    json!({"label": "A small hub", "integrations": all})
 }
 
 /// Where an action's page is.
@@ -66,7 +69,7 @@ pub(super) fn team_form(body: &Value) -> Value {
         let value = json!({"installation_id": "T1", "installation_name": "Team"}).to_string();
         return json!([{"name": "team", "type": "message", "value": value}]);
     }
-    json!([{"name": "channel", "label": "Channel"}])
+    json!({"error": "The app is not installed. An admin can install it."})
 }
 
 /// The members of an envelope that tells a failure.
@@ -74,6 +77,7 @@ pub(super) fn refused(message: &str, headers: &HeaderMap) -> Value {
     let id = headers.get(sendoff_protocol::WEBHOOK_ID).and_then(|id| id.to_str().ok());
     json!({
         "success": false, "message": message, "refresh_query": false, "validation_errors": {},
+        "error": {"http_code": 400, "status_code": "INVALID_ARGUMENT", "message": message},
         "webhookId": id,
     })
 }

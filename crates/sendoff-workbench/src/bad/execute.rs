@@ -16,14 +16,14 @@ use tokio::task::JoinSet;
 use super::serve::{Answered, Hub, json_answer, nothing, stream as streamed, text, unending};
 use super::{answers, faults};
 use crate::Source;
-use crate::dial::Address;
+use crate::dial::{Address, Authorities};
 
 pub(super) async fn execute(hub: &Hub, head: &Parts, action: &str, bytes: &[u8]) -> Answered {
     if head.method != Method::POST {
         let status = if hub.has("robustness/method/get-does-nothing") { 200 } else { 405 };
         return text(status, "{}");
     }
-    if action != "ledger" && action != "note" {
+    if !["ledger", "note", "archive"].contains(&action) {
         let status = if hub.has("execute/unknown/refused") { 200 } else { 404 };
         return text(status, "{}");
     }
@@ -51,10 +51,10 @@ pub(super) async fn execute(hub: &Hub, head: &Parts, action: &str, bytes: &[u8])
             };
         }
     }
-    if !body["data"]["api_key"].is_string() {
+    if action == "ledger" && !body["data"]["api_key"].is_string() {
         return missing_param(hub, head);
     }
-    if let Some(why) = odd(hub, &body, bytes) {
+    if let Some(why) = odd(hub, &body, bytes).or_else(|| lacking(hub, action, &body)) {
         return refused(why);
     }
     match fetch(hub, &body).await {
@@ -108,6 +108,9 @@ fn missing_param(hub: &Hub, head: &Parts) -> Answered {
     if hub.has("execute/error/in-envelope") {
         return json_answer(404, &json!({"success": false, "error": message}));
     }
+    if hub.has("execute/error/is-200") {
+        return json_answer(400, &json!({"looker": answers::refused(message, &head.headers)}));
+    }
     if hub.has("execute/error/own-words") {
         return json_answer(500, &json!({"success": false, "error": "Internal server error."}));
     }
@@ -143,6 +146,13 @@ fn odd(hub: &Hub, body: &Value, bytes: &[u8]) -> Option<&'static str> {
         return Some("The plan's type is not known.");
     }
     let attachment = &body["attachment"];
+    let rows_first = attachment["data"].as_str().is_some_and(|data| data.starts_with("{\"data\""));
+    if has("execute/payload/fields-after-data") && rows_first {
+        return Some("The result has no fields.");
+    }
+    if has("execute/payload/empty-answers") && body["form_params"]["note"] == "" {
+        return Some("The note is empty.");
+    }
     if has("execute/payload/json-inline") && attachment["data"].is_array() {
         return Some("The attachment is no text.");
     }
@@ -156,6 +166,20 @@ fn odd(hub: &Hub, body: &Value, bytes: &[u8]) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// What a delivery must have, and has not.
+fn lacking(hub: &Hub, action: &str, body: &Value) -> Option<&'static str> {
+    let by_url = body["scheduled_plan"]["download_url"].is_string();
+    let pushed = body["attachment"].is_object();
+    if !pushed && !by_url && !hub.has("execute/payload/nothing") {
+        return Some("Looker sent no data.");
+    }
+    if action == "archive" && pushed && hub.has("execute/payload/push-to-url") {
+        return Some("There is no download URL.");
+    }
+    let answered = body["form_params"]["path"].is_string() || action != "ledger";
+    (!answered && !hub.has("execute/payload/required-field")).then_some("The path is missing.")
 }
 
 /// Reads what `download_url` offers, to its end.
@@ -176,7 +200,7 @@ async fn fetch(hub: &Hub, body: &Value) -> Result<(), String> {
 
 async fn get(url: &str) -> io::Result<(u16, bool)> {
     let (address, uri) = Address::of(url).map_err(io::Error::other)?;
-    let socket = TokioIo::new(address.connect().await?);
+    let socket = TokioIo::new(address.connect_believing(&Authorities::default()).await?);
     let (mut sender, connection) = http1::handshake(socket).await.map_err(io::Error::other)?;
     let mut driver = JoinSet::new();
     driver.spawn(connection);

@@ -89,8 +89,8 @@ pub(super) const FORM: &[Change] = &[
         form["state"]["refresh_time"] = "10 minutes".into();
     }),
     ("form/state/refresh-seldom", |form| form["state"]["refresh_time"] = 60.into()),
-    ("form/field/name-present", |form| form["fields"][0]["name"] = Value::Null),
-    ("form/field/name-unique", |form| form["fields"][0]["name"] = "note".into()),
+    ("form/field/name-present", |form| form["fields"][2]["name"] = Value::Null),
+    ("form/field/name-unique", |form| form["fields"][2]["name"] = "path".into()),
     ("form/field/type-known", |form| form["fields"][0]["type"] = "date".into()),
     ("form/field/label-is-text", |form| form["fields"][0]["label"] = json!({"en": "Path"})),
     ("form/field/flags-are-booleans", |form| form["fields"][0]["required"] = "true".into()),
@@ -110,7 +110,7 @@ pub(super) const FORM: &[Change] = &[
     ("form/field/link-is-absolute", |form| {
         form["fields"][0]["type"] = "oauth_link".into();
     }),
-    ("form/field/no-secrets", |form| form["fields"][0]["name"] = "password".into()),
+    ("form/field/no-secrets", |form| form["fields"][2]["name"] = "password".into()),
     ("form/interactive/choice-kept", |form| form["fields"][1]["default"] = "append".into()),
 ];
 
@@ -120,6 +120,9 @@ pub(super) const OUTCOME: &[Change] = &[
     ("execute/error/message-is-text", |looker| refused(looker)["message"] = json!({})),
     ("execute/error/validation-shape", |looker| {
         refused(looker)["validation_errors"] = json!(["api_key is missing"]);
+    }),
+    ("execute/error/detail-shape", |looker| {
+        refused(looker)["error"] = "The API key is missing.".into();
     }),
     ("execute/error/webhook-id", |looker| refused(looker)["webhookId"] = Value::Null),
     ("execute/error/no-stack", |looker| {
@@ -134,8 +137,17 @@ pub(super) const OUTCOME: &[Change] = &[
         delivered(looker)["refresh_query"] = "yes".into();
     }),
     ("execute/delivery/message-is-text", |looker| delivered(looker)["message"] = json!({})),
+    ("execute/delivery/state-data-is-text", |looker| {
+        delivered(looker)["state"]["data"] = json!({"token": "t"});
+    }),
+    ("execute/delivery/state-small", |looker| {
+        delivered(looker)["state"]["data"] = "s".repeat(40_000).into();
+    }),
     ("execute/delivery/state-refresh-name", |looker| {
         delivered(looker)["state"] = json!({"data": "s", "refreshTime": 600});
+    }),
+    ("execute/delivery/state-refresh-is-number", |looker| {
+        delivered(looker)["state"]["refresh_time"] = "10 minutes".into();
     }),
 ];
 
@@ -181,6 +193,7 @@ pub(super) const BEHAVIOUR: &[&str] = &[
     "execute/error/is-answered",
     "execute/error/missing-param",
     "execute/error/in-envelope",
+    "execute/error/is-200",
     "execute/error/own-words",
     "execute/type/missing",
     "execute/type/unknown",
@@ -198,6 +211,11 @@ pub(super) const BEHAVIOUR: &[&str] = &[
     "execute/payload/base64-lines",
     "execute/payload/json-inline",
     "execute/payload/broken-base64",
+    "execute/payload/fields-after-data",
+    "execute/payload/empty-answers",
+    "execute/payload/required-field",
+    "execute/payload/push-to-url",
+    "execute/payload/nothing",
     "execute/download/once",
     "execute/download/refused-is-failure",
     "execute/download/cut-is-failure",
@@ -209,6 +227,7 @@ pub(super) const BEHAVIOUR: &[&str] = &[
     "oauth/start/bad-state",
     "oauth/return/bad-state",
     "oauth/return/escaped",
+    "oauth/return/redirects",
     "oauth/token/guarded",
     "oauth/token/bad-state",
     "oauth/pages/end",

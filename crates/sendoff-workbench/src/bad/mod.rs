@@ -11,6 +11,8 @@ use std::fmt;
 
 use tokio::net::TcpListener;
 
+use crate::check::Execute;
+
 /// The token that every bad hub wants.
 pub const TOKEN: &str = "9d8ebac9c87e06fc19ba4b94cc8c2abe9c518e94dcd93621e637d8947368ae53/\
                          df9c2f237a9fa1c79808ca8718685e29885516637a2328ff849d526b4748d0f4";
@@ -42,6 +44,44 @@ impl fmt::Display for NoSuchFault {
 }
 
 impl std::error::Error for NoSuchFault {}
+
+/// The deliveries by which a bad hub shows its fault.
+pub fn execute(id: &str) -> Execute {
+    let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    match id {
+        // What the other action takes in either way.
+        "execute/payload/push-to-url" => Execute { action: "archive".into(), ..Execute::default() },
+        _ => Execute {
+            action: "ledger".into(),
+            fields: pair("path", "in/"),
+            params: pair("api_key", "k-0123456789"),
+        },
+    }
+}
+
+/// Whether the fault shows on a loopback address.
+pub fn shows_here(id: &str) -> bool {
+    id != "path/tls/encrypted"
+}
+
+/// The command that finds the fault in the hub that has it.
+pub fn check_line(id: &str, url: &str) -> String {
+    let mut line = format!("sendoff check {url} --token {TOKEN} --profile reference --only {id}");
+    let execute = execute(id);
+    line += &format!(" --execute {}", execute.action);
+    for (flag, pairs) in [("--field", execute.fields), ("--param", execute.params)] {
+        for (name, value) in pairs {
+            line += &format!(" {flag} {name}={value}");
+        }
+    }
+    // These wait longer than the patience that a run has of itself.
+    match id {
+        "form/answer/prompt" | "execute/delivery/answer-follows" => {
+            line + " --patience 2 --delivery-patience 2"
+        }
+        _ => line,
+    }
+}
 
 /// Serves a hub that is wrong in this one way, until the future is dropped.
 ///

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ const LARGEST: usize = 64 << 20;
 const SLOW: Duration = Duration::from_millis(3_000);
 /// The hub that keeps no idle connection cuts it about then.
 const IDLE: Duration = Duration::from_millis(700);
+/// What the links of version 2 have sealed.
+const SECOND: &str = "sealed-2";
 /// So many connections find nobody after the hub has died, until it is started again.
 const DOWN: usize = 3;
 
@@ -43,6 +45,8 @@ pub(super) struct Hub {
     was_dead: AtomicBool,
     /// For the hub that does one thing at a time.
     busy: Semaphore,
+    /// Where the last login of version 2 leads.
+    way_back: Mutex<String>,
 }
 
 /// The future ends never; its connections end with it.
@@ -53,6 +57,7 @@ pub(super) async fn serve(faults: Faults, listener: TcpListener) {
         died: Notify::new(),
         was_dead: AtomicBool::new(false),
         busy: Semaphore::new(1),
+        way_back: Mutex::default(),
     });
     let mut connections = JoinSet::new();
     loop {
@@ -135,6 +140,13 @@ pub(super) fn text(status: u16, body: impl Into<Bytes>) -> Answered {
 
 pub(super) fn json_answer(status: u16, body: &Value) -> Answered {
     text(status, body.to_string())
+}
+
+fn redirect(to: &str) -> Answered {
+    let mut answer = text(302, "")?;
+    let to = header::HeaderValue::from_str(to).map_err(io::Error::other)?;
+    answer.headers_mut().insert(header::LOCATION, to);
+    Ok(answer)
 }
 
 /// No answer: the connection ends.
@@ -318,7 +330,7 @@ impl Hub {
             return text(302, "{}");
         }
         if self.has("list/answer/is-json") {
-            return text(200, "<html>It works!</html>");
+            return text(200, "It works!");
         }
         if !looker && self.has("list/request/without-version")
             || body == b"{}" && self.has("list/request/with-body")
@@ -360,8 +372,7 @@ impl Hub {
         let state = body["data"]["state_json"].as_str();
         match action {
             "ledger" => self.ledger_form(&body).await,
-            "note" => json_answer(200, &json!([])),
-            "a note" => json_answer(200, &json!([])),
+            "note" | "a note" | "archive" => json_answer(200, &json!([])),
             "drive" | "drive2" => {
                 if state.is_some_and(|state| ["reset", "null", ""].contains(&state))
                     && self.has("form/state/reset")
@@ -374,7 +385,17 @@ impl Hub {
                     return json_answer(200, &json!([{"name": "folder", "label": "Folder"}]));
                 }
                 let url = body["data"]["state_url"].as_str().unwrap_or_default();
-                let seal = if self.has("oauth/login/state-url-hidden") { url } else { "sealed" };
+                let way_back = body["data"]["state_redir_url"].as_str();
+                let seal = match way_back {
+                    Some(_) => SECOND,
+                    None if self.has("oauth/login/state-url-hidden") => url,
+                    None => "sealed",
+                };
+                if let Some(way_back) = way_back {
+                    way_back.clone_into(
+                        &mut self.way_back.lock().unwrap_or_else(PoisonError::into_inner),
+                    );
+                }
                 json_answer(200, &answers::login_form(host, action, seal))
             }
             "team" if self.has("form/delegate/test-answered") => json_answer(200, &json!([])),
@@ -421,16 +442,21 @@ impl Hub {
                 let back = answers::url(host, action, "oauth_redirect").replace('/', "%2F");
                 let mut to = format!("https://accounts.example/auth?redirect_uri={back}");
                 if !self.has("oauth/start/carries-state") {
-                    to += "&state=sealed";
+                    to += "&state=";
+                    to += if query.contains(SECOND) { SECOND } else { "sealed" };
                 }
-                let mut answer = text(302, "")?;
-                let to = header::HeaderValue::from_str(&to).map_err(io::Error::other)?;
-                answer.headers_mut().insert(header::LOCATION, to);
+                let mut answer = redirect(&to)?;
                 if !self.has("oauth/start/bound-to-browser") {
                     let cookie = header::HeaderValue::from_static("login=1; HttpOnly");
                     answer.headers_mut().insert(header::SET_COOKIE, cookie);
                 }
                 Ok(answer)
+            }
+            ("oauth_redirect", true)
+                if query.contains(SECOND) && !self.has("oauth/return/redirects") =>
+            {
+                let way_back = self.way_back.lock().unwrap_or_else(PoisonError::into_inner);
+                redirect(&format!("{way_back}?state=sealed"))
             }
             ("oauth", false) if self.has("oauth/start/bad-state") => text(500, "{}"),
             ("oauth_redirect", false) if self.has("oauth/return/bad-state") => text(200, "{}"),

@@ -5,7 +5,7 @@ use sendoff_protocol::authorization;
 
 use super::Check;
 use super::Strength::{B, D};
-use super::judge::{Stop, Verdict, ensure, inapplicable, none_of, wrong};
+use super::judge::{Stop, Verdict, ensure, inapplicable, none_of_all, wrong};
 use super::probe::{Probe, body_text};
 use super::subject::{Shown, With};
 use super::wire::{Deaf, Heard};
@@ -112,6 +112,7 @@ pub(super) const CHECKS: &[Check] = &[
         ask: |p| {
             Box::pin(async move {
                 token(p)?;
+                listed(p)?;
                 for shown in malformed(p).await {
                     if let Err(deaf @ (Deaf::Closed(_) | Deaf::Unreachable(_))) = p.see(&shown) {
                         return wrong(format!("no answer to a malformed token: {}", deaf.why()));
@@ -133,6 +134,7 @@ pub(super) const CHECKS: &[Check] = &[
         ask: |p| {
             Box::pin(async move {
                 token(p)?;
+                listed(p)?;
                 for shown in malformed(p).await {
                     // A hub that does not answer is told by another check.
                     let Ok(heard) = p.see(&shown) else { continue };
@@ -157,9 +159,12 @@ pub(super) const CHECKS: &[Check] = &[
         ask: |p| {
             Box::pin(async move {
                 let refusals = refusals(p).await?;
-                let odd = refusals.iter().filter(|heard| !is_2xx(heard) && heard.status < 500);
-                let odd = odd.filter(|heard| ![401, 403].contains(&heard.status));
-                none_of(odd.map(|heard| format!("status {}", heard.status)))
+                let refused = refusals.iter().filter(|heard| !is_2xx(heard) && heard.status < 500);
+                let nothing = "there is no refusal (auth/missing/list-refused)";
+                none_of_all(refused, nothing, |heard| {
+                    let right = [401, 403].contains(&heard.status);
+                    (!right).then(|| format!("status {}", heard.status))
+                })
             })
         },
     },
@@ -249,6 +254,14 @@ fn token<'a>(p: &Probe<'a>) -> Result<&'a str, Stop> {
     match &p.hub.options.token {
         Some(token) => Ok(token),
         None => inapplicable("no token was given, so that the hub may be open on purpose"),
+    }
+}
+
+/// A hub that cannot be listed is not accused of what it does with other calls.
+fn listed(p: &Probe<'_>) -> Verdict {
+    match &p.hub.list.heard {
+        Ok(heard) if heard.status == 200 => Ok(()),
+        _ => inapplicable("there is no list (list/answer/is-200)"),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Check;
 use super::Strength::{A, B, D};
-use super::judge::{given, items, none_of, shown, text, unknown_word};
+use super::judge::{given, items, none_of_all, shown, text, unknown_word};
 use crate::dial::Address;
 
 /// What an action may take. The reference does not know `none`.
@@ -50,8 +50,9 @@ pub(super) const CHECKS: &[Check] = &[
                 let actions = p.actions()?;
                 let mut seen = BTreeSet::new();
                 let names = actions.iter().filter_map(|action| text(action.0, "name"));
-                let twice = names.filter(|name| !seen.insert(*name));
-                none_of(twice.map(|name| format!("`{name}` twice")))
+                none_of_all(names, "no action has a name", |name| {
+                    (!seen.insert(name)).then(|| format!("`{name}` twice"))
+                })
             })
         },
     },
@@ -342,7 +343,7 @@ pub(super) const CHECKS: &[Check] = &[
         right: r#""params": [{"name": "api_key", "label": "API key"}]"#,
         ask: |p| {
             Box::pin(async move {
-                p.each_action(|action| {
+                p.each_with_params(|action| {
                     let params = given(action.0, "params")?;
                     let Some(params) = params.as_array() else {
                         return Some(format!("`params` is {}", shown(params)));
@@ -361,12 +362,12 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "`params[].name` is unique in its action.",
         looker: "Both values travel under one key; one is lost.",
         section: "4",
-        strength: A,
+        strength: D,
         wrong: r#"[{"name": "key", "label": "Key"}, {"name": "key", "label": "Secret"}]"#,
         right: r#"[{"name": "key", "label": "Key"}, {"name": "secret", "label": "Secret"}]"#,
         ask: |p| {
             Box::pin(async move {
-                p.each_action(|action| {
+                p.each_with_params(|action| {
                     let mut seen = BTreeSet::new();
                     let mut names = action.params().iter().filter_map(|param| text(param, "name"));
                     let twice = names.find(|name| !seen.insert(*name))?;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Check;
 use super::Strength::{A, B, C};
+use super::forms;
 use super::judge::{Stop, ensure, given, inapplicable, shown, wrong};
 use super::probe::{Probe, body_text};
 use super::refusals::{envelope, told};
@@ -162,25 +163,48 @@ pub(super) const CHECKS: &[Check] = &[
         ask: |p| Box::pin(async move { member(p, "message", Value::is_string).await }),
     },
     Check {
+        id: "execute/delivery/state-data-is-text",
+        title: "The state of an answer is a text",
+        rule: "`looker.state.data`, where an answer sets state, is a text or null.",
+        looker: "Looker stores a text; anything else does not come back as it was.",
+        section: "7",
+        strength: A,
+        wrong: r#""state": {"data": {"token": "t"}}"#,
+        right: r#""state": {"data": "{\"token\":\"t\"}"}"#,
+        ask: |p| Box::pin(async move { state(p, forms::data_is_no_text).await }),
+    },
+    Check {
+        id: "execute/delivery/state-small",
+        title: "The state of an answer fits into Looker",
+        rule: "`looker.state.data` has at most 32 KB.",
+        looker: "Looker stores no more; the user has to log in each time.",
+        section: "7",
+        strength: A,
+        wrong: "a state of 40 KB",
+        right: "a state of 1 KB",
+        ask: |p| Box::pin(async move { state(p, forms::data_is_long).await }),
+    },
+    Check {
         id: "execute/delivery/state-refresh-name",
         title: "The state of an answer is asked to be refreshed by `refresh_time`",
         rule: "`looker.state` has no `refreshTime`.",
         looker: "Looker reads `refresh_time` only.",
-        section: "14.3",
+        section: "7",
         strength: A,
         wrong: r#""state": {"data": "…", "refreshTime": 600}"#,
         right: r#""state": {"data": "…", "refresh_time": 600}"#,
-        ask: |p| {
-            Box::pin(async move {
-                let envelope = enveloped(p).await?;
-                let Some(state) = given(&envelope, "state") else {
-                    return inapplicable("the answer sets no state");
-                };
-                ensure(given(state, "refreshTime").is_none(), || {
-                    "`refreshTime` is not read".to_owned()
-                })
-            })
-        },
+        ask: |p| Box::pin(async move { state(p, forms::refresh_is_misnamed).await }),
+    },
+    Check {
+        id: "execute/delivery/state-refresh-is-number",
+        title: "The refresh time of an answer is a number of seconds",
+        rule: "`looker.state.refresh_time`, where it is given, is a whole number.",
+        looker: "Looker does not know when to ask again.",
+        section: "7",
+        strength: A,
+        wrong: r#""refresh_time": "10 minutes""#,
+        right: r#""refresh_time": 600"#,
+        ask: |p| Box::pin(async move { state(p, forms::refresh_is_no_number).await }),
     },
 ];
 
@@ -204,6 +228,15 @@ async fn member(p: &Probe<'_>, name: &str, right: fn(&Value) -> bool) -> super::
     let envelope = enveloped(p).await?;
     let odd = given(&envelope, name).filter(|value| !right(value));
     ensure(odd.is_none(), || format!("`{name}` is {}", odd.map(shown).unwrap_or_default()))
+}
+
+/// What is wrong with the state that the delivery's answer sets.
+async fn state(p: &Probe<'_>, look: fn(&Value) -> Option<String>) -> super::judge::Verdict {
+    let envelope = enveloped(p).await?;
+    match given(&envelope, "state") {
+        Some(state) => super::judge::none_of(look(state)),
+        None => inapplicable("the answer sets no state"),
+    }
 }
 
 /// The delivery succeeded, so that another that differs in one thing shows that thing.

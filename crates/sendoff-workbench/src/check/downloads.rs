@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Check;
 use super::Strength::{A, B};
 use super::deliveries::succeeded;
-use super::judge::{Stop, ensure, given, inapplicable, wrong};
+use super::judge::{Stop, ensure, given, inapplicable, items};
 use super::probe::Probe;
 use super::refusals::{believed, told};
 use super::subject::Action;
@@ -107,35 +107,68 @@ async fn by_url(
     streams(p, action)?;
     succeeded(p).await?;
     let downloads: &Downloads = p.downloads().await?;
-    let offered = downloads.offer(Format::Csv, source);
-    let offered =
-        offered.map_err(|error| Stop::Ours(format!("no download URL can be offered: {error}")))?;
+    let offered = downloads.offer(Format::Csv, source).map_err(not_offered)?;
     if gone {
         let _ = downloads.withdraw(&offered);
     }
     let mut body = p.delivery_body(action);
-    body["attachment"] = Value::Null;
-    body["scheduled_plan"]["download_url"] = offered.as_str().into();
-    if given(&body["form_params"], "format").is_none() {
-        body["form_params"]["format"] = "csv".into();
-    }
+    by_this_url(&mut body, &offered, Format::Csv);
     let answer = p.deliver(url, p.hub.json(&body)).await;
     Ok((answer, downloads.withdraw(&offered)))
 }
 
 fn streams(p: &Probe<'_>, action: Action<'_>) -> super::judge::Verdict {
-    let by_url = super::judge::items(action.0, "supported_download_settings");
+    let by_url = items(action.0, "supported_download_settings");
     if !by_url.iter().any(|setting| setting == "url") {
         return inapplicable("the action is not listed with the download setting `url`");
     }
     if p.delivery_body(action)["type"] != "query" {
         return inapplicable("only queries come by URL");
     }
-    let here = |host: &str| host == "localhost" || host.starts_with("127.") || host == "0.0.0.0";
-    match crate::dial::Address::of(&p.hub.options.url) {
-        // The URL that is offered leads to this machine.
-        Ok((address, _)) if here(&address.host) => Ok(()),
-        Ok(_) => inapplicable("the hub is on another machine, which cannot fetch from this one"),
-        Err(why) => wrong(why),
+    match is_here(p) {
+        true => Ok(()),
+        false => inapplicable("the hub is on another machine, which cannot fetch from this one"),
     }
+}
+
+/// Whether the URLs that are offered here lead the hub to this machine.
+fn is_here(p: &Probe<'_>) -> bool {
+    let here = |host: &str| host == "localhost" || host.starts_with("127.") || host == "0.0.0.0";
+    crate::dial::Address::of(&p.hub.options.url).is_ok_and(|(address, _)| here(&address.host))
+}
+
+/// Whether Looker never puts a query's result into the request for this action.
+pub(super) fn by_url_alone(action: Action<'_>) -> bool {
+    let settings = items(action.0, "supported_download_settings");
+    !settings.is_empty() && settings.iter().all(|setting| setting == "url")
+}
+
+/// The delivery as Looker hands it over: a query's result by URL, where the action takes nothing
+/// else and can fetch from here.
+pub(super) async fn handed_over(
+    p: &Probe<'_>,
+    action: Action<'_>,
+    format: Format,
+    mut body: Value,
+) -> Result<Value, Stop> {
+    let data = body["attachment"]["data"].as_str().filter(|_| body["type"] == "query");
+    let Some(data) = data.filter(|_| by_url_alone(action) && is_here(p)) else {
+        return Ok(body);
+    };
+    let source = Source::from(data.to_owned());
+    let offered = p.downloads().await?.offer(format, source).map_err(not_offered)?;
+    by_this_url(&mut body, &offered, format);
+    Ok(body)
+}
+
+fn by_this_url(body: &mut Value, url: &str, format: Format) {
+    body["attachment"] = Value::Null;
+    body["scheduled_plan"]["download_url"] = url.into();
+    if given(&body["form_params"], "format").is_none() {
+        body["form_params"]["format"] = format.as_str().into();
+    }
+}
+
+fn not_offered(error: std::io::Error) -> Stop {
+    Stop::Ours(format!("no download URL can be offered: {error}"))
 }

@@ -2,6 +2,7 @@
 //! one that failed. Of several the one with the most to remark is kept.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use super::wire::{Deaf, Ended, Heard};
 use crate::exchange::Exchange;
-use crate::recording::{Recorded, RecordedResponse};
+use crate::recording::{Reader, Recorded, RecordedResponse};
 use crate::remarks::remarks;
 use crate::verdict::{self, Call, Severity, looker_does};
 
@@ -46,14 +47,39 @@ pub struct Evidence {
     pub(super) delivery: Option<(String, Kept)>,
     pub(super) refusal: Option<Kept>,
     exchanges: u64,
+    from: String,
+    unfinished: Option<String>,
 }
 
 impl Evidence {
+    /// What a recording shows.
+    ///
+    /// # Errors
+    /// As [`Reader`].
+    pub async fn read(path: &Path) -> std::io::Result<Self> {
+        let mut reader = Reader::open(path).await?;
+        let mut evidence = Self { from: path.display().to_string(), ..Self::default() };
+        while let Some(recorded) = reader.next().await? {
+            evidence.add(&recorded);
+        }
+        evidence.unfinished = reader.unfinished();
+        Ok(evidence)
+    }
+
+    /// That lines of the recording were not written to their end, if so.
+    pub fn unfinished(&self) -> Option<&str> {
+        self.unfinished.as_deref()
+    }
+
     /// Takes an exchange in, as far as it shows something.
     pub fn add(&mut self, recorded: &Recorded) {
         self.exchanges += 1;
         // What the recorder answered itself, and what was cut, shows nothing.
         let Some(response) = recorded.response.as_ref().filter(|r| !r.body.cut) else { return };
+        // A call that was not let in shows nothing of the list, the form or the delivery.
+        if [401, 403].contains(&response.status) {
+            return;
+        }
         let body = response.body.kept();
         let about = verdict::Heard {
             status: Some(response.status),
@@ -98,6 +124,10 @@ impl Evidence {
 
     pub(super) fn hub(&self) -> Option<&str> {
         Some(self.list.exchange.url.as_str()).filter(|url| !url.is_empty())
+    }
+
+    pub(super) fn from(&self) -> &str {
+        &self.from
     }
 
     pub(super) fn delivered(&self) -> Option<&str> {

@@ -1,53 +1,42 @@
 //! Known failures: each with its reason and a date until which it is borne.
 
 use jiff::civil::Date;
-use serde::{Deserialize, Deserializer};
 
 use super::{Checked, Outcome, Report, find};
 
 /// A failure that is known.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// The check's id.
     pub id: String,
     /// Why it is borne.
     pub reason: String,
     /// The last day on which it is.
-    #[serde(deserialize_with = "date")]
     pub until: Date,
 }
 
-fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-}
-
-/// Why a list of known failures is itself wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unexpected {
-    /// No check has this id, or an entry has no reason: the list is wrong.
-    Entry(String),
-    /// The check passes, or the date has passed: the hub's owner has to act.
-    Outdated(String),
-}
-
-/// Marks the findings that are known, and tells what is wrong with the list.
-pub fn apply(report: &mut Report, expected: &[Expected], today: Date) -> Vec<Unexpected> {
-    let mut problems = Vec::new();
-    for entry in expected {
+/// What is wrong with the list itself: an entry of no check, or without a reason.
+pub fn faulty(expected: &[Expected]) -> Vec<String> {
+    let wrong = |entry: &Expected| {
         let id = &entry.id;
         if find(id).is_none() {
-            problems.push(Unexpected::Entry(format!("No check has the id `{id}`.")));
-            continue;
+            Some(format!("No check has the id `{id}`."))
+        } else if entry.reason.trim().is_empty() {
+            Some(format!("The entry `{id}` has no reason."))
+        } else {
+            None
         }
-        if entry.reason.trim().is_empty() {
-            problems.push(Unexpected::Entry(format!("The entry `{id}` has no reason.")));
-            continue;
-        }
-        let Some(checked) = report.checks.iter_mut().find(|checked| checked.id == id) else {
-            continue;
-        };
-        problems.extend(judge(checked, entry, today).map(Unexpected::Outdated));
+    };
+    expected.iter().filter_map(wrong).collect()
+}
+
+/// Marks the findings that are known, and tells which entries are out of date: the check passes or
+/// does not apply any more, or the date has passed.
+pub fn apply(report: &mut Report, expected: &[Expected], today: Date) -> Vec<String> {
+    let mut problems = Vec::new();
+    for entry in expected {
+        let checked = report.checks.iter_mut().find(|checked| checked.id == entry.id);
+        problems.extend(checked.and_then(|checked| judge(checked, entry, today)));
     }
     problems
 }
@@ -56,6 +45,12 @@ fn judge(checked: &mut Checked, entry: &Expected, today: Date) -> Option<String>
     let id = checked.id;
     if checked.outcome == Outcome::Pass {
         return Some(format!("`{id}` passes now: take its entry from the list."));
+    }
+    if checked.outcome == Outcome::NotApplicable {
+        return Some(format!(
+            "`{id}` does not apply to this hub ({}): take its entry from the list.",
+            checked.detail
+        ));
     }
     if !checked.outcome.is_finding() {
         return None;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Check;
+use super::sections::{SOURCES, section_of};
 
 /// The page for one check.
 pub fn explain(check: &Check) -> String {
@@ -11,7 +12,7 @@ pub fn explain(check: &Check) -> String {
     let _ = write!(
         page,
         "{}\n\n  {}\n\nRule\n  {}\n\nWhat Looker does\n  {}\n\nWrong\n{}\nRight\n{}\n\
-         Source\n  {}, strength {}: {}\n",
+         Source\n  {}, strength {}: {}\n  {}\n",
         check.id,
         check.title,
         folded(check.rule),
@@ -20,9 +21,18 @@ pub fn explain(check: &Check) -> String {
         indented(check.right),
         check.reference(),
         check.strength,
-        check.strength.means(),
+        check.known_from(),
+        sources(check),
     );
     page
+}
+
+/// What the section is about, and where its facts stand.
+fn sources(check: &Check) -> String {
+    let Some(section) = section_of(check.section) else { return String::new() };
+    let urls = SOURCES.iter().filter(|(key, ..)| section.sources.contains(key));
+    let urls: String = urls.map(|(_, _, url)| format!("\n    {url}")).collect();
+    format!("{}{urls}", section.title)
 }
 
 fn indented(text: &str) -> String {

@@ -32,7 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
                     Ok(heard) if heard.ended == Ended::Whole => None,
                     Ok(heard) => Some(format!("{:?}", heard.ended)),
                     // Told by list/urls/reachable.
-                    Err(Deaf::Unreachable(_) | Deaf::Url(_)) => None,
+                    Err(Deaf::Unreachable(_) | Deaf::Certificate(_) | Deaf::Url(_)) => None,
                     Err(deaf) => Some(deaf.why().to_owned()),
                 })
                 .await
@@ -134,12 +134,19 @@ pub(super) const CHECKS: &[Check] = &[
         right: r#"{"error": "The API key is wrong. An admin can change it."}"#,
         ask: |p| {
             Box::pin(async move {
-                p.each_form(|drawn| {
+                let error = |drawn: &Drawn| {
                     let form = drawn.form.as_ref()?;
-                    given(form, "error")?;
-                    let bad = text(form, "error").is_none();
-                    bad.then(|| format!("`error` is {}", shown(&form["error"])))
-                })
+                    given(form, "error").map(|_| form.clone())
+                };
+                p.each_form_with(
+                    |drawn| error(drawn).is_some(),
+                    "no form has an `error`",
+                    |drawn| {
+                        let form = error(drawn)?;
+                        let bad = text(&form, "error").is_none();
+                        bad.then(|| format!("`error` is {}", shown(&form["error"])))
+                    },
+                )
                 .await
             })
         },
@@ -241,15 +248,7 @@ pub(super) const CHECKS: &[Check] = &[
         strength: A,
         wrong: r#""state": {"data": {"token": "t"}}"#,
         right: r#""state": {"data": "{\"token\":\"t\"}"}"#,
-        ask: |p| {
-            Box::pin(async move {
-                each_state(p, |state| {
-                    let data = given(state, "data").filter(|data| !data.is_string())?;
-                    Some(format!("`state.data` is {}", shown(data)))
-                })
-                .await
-            })
-        },
+        ask: |p| Box::pin(async move { each_state(p, data_is_no_text).await }),
     },
     Check {
         id: "form/state/small",
@@ -260,15 +259,7 @@ pub(super) const CHECKS: &[Check] = &[
         strength: A,
         wrong: "a state of 40 KB",
         right: "a state of 1 KB",
-        ask: |p| {
-            Box::pin(async move {
-                each_state(p, |state| {
-                    let length = text(state, "data")?.len();
-                    (length > LONGEST_STATE).then(|| format!("`state.data` has {length} bytes"))
-                })
-                .await
-            })
-        },
+        ask: |p| Box::pin(async move { each_state(p, data_is_long).await }),
     },
     Check {
         id: "form/state/refresh-name",
@@ -276,18 +267,11 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "State asks to be refreshed by `refresh_time`, not by `refreshTime`.",
         looker: "Looker reads `refresh_time` only. The reference writes the other name, so that its \
                  tokens are never refreshed.",
-        section: "14.3",
+        section: "7",
         strength: A,
         wrong: r#""state": {"data": "…", "refreshTime": 600}"#,
         right: r#""state": {"data": "…", "refresh_time": 600}"#,
-        ask: |p| {
-            Box::pin(async move {
-                each_state(p, |state| {
-                    given(state, "refreshTime").map(|_| "`refreshTime` is not read".to_owned())
-                })
-                .await
-            })
-        },
+        ask: |p| Box::pin(async move { each_state(p, refresh_is_misnamed).await }),
     },
     Check {
         id: "form/state/refresh-is-number",
@@ -298,15 +282,7 @@ pub(super) const CHECKS: &[Check] = &[
         strength: A,
         wrong: r#""refresh_time": "10 minutes""#,
         right: r#""refresh_time": 600"#,
-        ask: |p| {
-            Box::pin(async move {
-                each_state(p, |state| {
-                    let time = given(state, "refresh_time").filter(|time| !time.is_u64())?;
-                    Some(format!("`refresh_time` is {}", shown(time)))
-                })
-                .await
-            })
-        },
+        ask: |p| Box::pin(async move { each_state(p, refresh_is_no_number).await }),
     },
     Check {
         id: "form/state/refresh-seldom",
@@ -330,7 +306,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "form/unknown/not-drawn",
         title: "An unknown action has no form",
-        rule: "A form call to an action that is not there is no success with fields.",
+        rule: "A form call to an action that is not there is answered with 4xx, or with `error`.",
         looker: "A renamed action seems to be alive, and fails when it is sent to.",
         section: "3",
         strength: B,
@@ -427,13 +403,30 @@ async fn with_state(p: &Probe<'_>, states: &[&str]) -> Verdict {
     none_of(problems)
 }
 
+pub(super) fn data_is_no_text(state: &Value) -> Option<String> {
+    let data = given(state, "data").filter(|data| !data.is_string())?;
+    Some(format!("`state.data` is {}", shown(data)))
+}
+
+pub(super) fn data_is_long(state: &Value) -> Option<String> {
+    let length = text(state, "data")?.len();
+    (length > LONGEST_STATE).then(|| format!("`state.data` has {length} bytes"))
+}
+
+pub(super) fn refresh_is_misnamed(state: &Value) -> Option<String> {
+    given(state, "refreshTime").map(|_| "`refreshTime` is not read".to_owned())
+}
+
+pub(super) fn refresh_is_no_number(state: &Value) -> Option<String> {
+    let time = given(state, "refresh_time").filter(|time| !time.is_u64())?;
+    Some(format!("`refresh_time` is {}", shown(time)))
+}
+
 /// What is wrong with the state that forms set.
 async fn each_state(p: &Probe<'_>, look: impl Fn(&Value) -> Option<String>) -> Verdict {
-    let state = |drawn: &Drawn| drawn.form.as_ref().and_then(|f| given(f, "state")).is_some();
-    if !p.forms().await?.iter().any(state) {
-        return inapplicable("no form sets state");
-    }
-    p.each_form(|drawn| look(given(drawn.form.as_ref()?, "state")?)).await
+    let state = |drawn: &Drawn| drawn.form.as_ref().and_then(|f| given(f, "state")).cloned();
+    let look = |drawn: &Drawn| look(&state(drawn)?);
+    p.each_form_with(|drawn| state(drawn).is_some(), "no form sets state", look).await
 }
 
 #[cfg(test)]

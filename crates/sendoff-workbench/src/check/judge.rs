@@ -45,6 +45,19 @@ pub(super) fn none_of(problems: impl IntoIterator<Item = String>) -> Verdict {
     wrong(first.join("; ") + &more)
 }
 
+/// The same for things of which there has to be one at least; `nothing` says that there is none.
+pub(super) fn none_of_all<T>(
+    things: impl IntoIterator<Item = T>,
+    nothing: &str,
+    look: impl FnMut(T) -> Option<String>,
+) -> Verdict {
+    let mut things = things.into_iter().peekable();
+    if things.peek().is_none() {
+        return inapplicable(nothing);
+    }
+    none_of(things.filter_map(look))
+}
+
 /// A value as it is told: JSON, cut.
 pub(super) fn shown(value: &Value) -> String {
     cut(&value.to_string(), 80)

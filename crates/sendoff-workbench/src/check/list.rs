@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Check;
 use super::Strength::{A, B, D};
-use super::judge::{ensure, given, inapplicable, items, none_of, shown, text, wrong};
+use super::judge::{ensure, given, inapplicable, items, none_of, none_of_all, shown, text, wrong};
 use super::probe::{Probe, body_text};
 use super::subject::With;
 use super::wire::{Ask, Ended};
@@ -38,7 +38,7 @@ pub(super) const CHECKS: &[Check] = &[
         looker: "A list that is no JSON makes the whole hub unusable: every action disappears.",
         section: "4",
         strength: A,
-        wrong: "<html>It works!</html>",
+        wrong: "It works!",
         right: r#"{"label": "My hub", "integrations": []}"#,
         ask: |p| {
             Box::pin(async move {
@@ -143,9 +143,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "list/request/with-body",
         title: "A body on the list call does no harm",
         rule: "A list call that carries a JSON body, chunked, is answered as one without.",
-        looker: "Looker's calls are chunked and their bodies have no length.",
-        section: "2",
-        strength: A,
+        looker: "Looker's list call has no body, but its calls are chunked: whether there is one shows \
+                 at the end alone.",
+        section: "3",
+        strength: D,
         wrong: "HTTP/1.1 411 Length Required",
         right: "HTTP/1.1 200 OK",
         ask: |p| {
@@ -169,9 +170,17 @@ pub(super) const CHECKS: &[Check] = &[
             Box::pin(async move {
                 p.live()?;
                 let mut problems = Vec::new();
-                for (place, url) in hosts(p)? {
+                let hosts = hosts(p)?;
+                if hosts.is_empty() {
+                    return inapplicable(NO_URL);
+                }
+                for (place, url) in hosts {
                     let Ok((address, _)) = Address::of(&url) else { continue };
-                    let connected = tokio::time::timeout(p.patience(), address.connect()).await;
+                    let connected = tokio::time::timeout(
+                        p.patience(),
+                        address.connect_believing(&p.hub.authorities),
+                    )
+                    .await;
                     match connected {
                         Ok(Ok(_)) => {}
                         Ok(Err(error)) => problems.push(format!("{place} {url}: {error}")),
@@ -200,11 +209,13 @@ pub(super) const CHECKS: &[Check] = &[
                     let why = inside(list_url, &url)?;
                     Some(format!("{place} {url} {why}"))
                 };
-                none_of(hosts(p)?.into_iter().filter_map(told))
+                none_of_all(hosts(p)?, NO_URL, told)
             })
         },
     },
 ];
+
+const NO_URL: &str = "the list has no URL";
 
 /// A list call with a twist gets the list.
 async fn same_list(p: &Probe<'_>, twist: impl FnOnce(&mut Ask)) -> super::judge::Verdict {

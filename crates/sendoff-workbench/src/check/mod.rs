@@ -18,30 +18,34 @@ mod list;
 mod oauth;
 mod path;
 mod payloads;
+mod permitted;
 mod probe;
 mod refusals;
 pub mod report;
 mod robustness;
 mod run;
 mod samples;
+mod sections;
 mod subject;
 mod wire;
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use evidence::Evidence;
-pub use expect::{Expected, Unexpected, apply};
+pub use expect::{Expected, apply, faulty};
 pub use explain::explain;
 pub(crate) use forms::LONGEST_STATE;
 use judge::Verdict;
 pub(crate) use judge::{cut, stack_trace};
 use probe::Probe;
-pub use run::{NothingMatched, run, run_recorded};
+pub use run::{Misused, Step, run, run_recorded, run_watched, wanted};
+pub use sections::{SECTIONS, SOURCES, Section, section_of};
 pub(crate) use subject::fields_of;
 
 /// One check: what it asks, why, and the code that asks it.
@@ -97,9 +101,26 @@ impl Check {
         self.id.split('/').next().unwrap_or(self.id)
     }
 
+    /// Whether its id begins so, by whole parts.
+    pub fn begins(&self, prefix: &str) -> bool {
+        let prefix = prefix.trim_end_matches('/');
+        let parts = self.id.get(..prefix.len()).zip(self.id.get(prefix.len()..));
+        parts.is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
     /// `Action API §4`.
     pub fn reference(&self) -> String {
         format!("Action API §{}", self.section)
+    }
+
+    /// How the rule is known. Section 14 lists what the reference hub does wrong.
+    pub fn known_from(&self) -> &'static str {
+        match self.section.starts_with("14.") {
+            true => "a fault of the reference hub, known from its source",
+            false => self.strength.means(),
+        }
     }
 }
 
@@ -217,6 +238,8 @@ pub struct Options {
     pub largest_body: usize,
     /// The action that deliveries may be made with.
     pub execute: Option<Execute>,
+    /// A PEM file of authorities that the hub's certificate may be of, beside the public ones.
+    pub extra_ca: Option<PathBuf>,
 }
 
 /// A delivery that may really be made.
@@ -244,6 +267,7 @@ impl Options {
             delivery_patience: Duration::from_secs(65),
             largest_body: 8 << 20,
             execute: None,
+            extra_ca: None,
         }
     }
 }
@@ -260,6 +284,9 @@ pub struct Report {
     /// Why nothing more could be tested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untestable: Option<String>,
+    /// Whether it was stopped before its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// How long it all took.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub took: Duration,
@@ -301,10 +328,12 @@ impl Report {
     }
 
     /// 0 when the hub is right, 1 when it is wrong, 3 when it could not be tested, 70 when a check
-    /// itself failed. A failure that is expected counts for nothing.
+    /// itself failed, 130 when it was stopped. A failure that is expected counts for nothing.
     pub fn exit_code(&self) -> u8 {
         let wrong = |c: &Checked| c.outcome == Outcome::Fail && c.expected.is_none();
-        if self.untestable.is_some() {
+        if self.stopped {
+            130
+        } else if self.untestable.is_some() {
             3
         } else if self.checks.iter().any(wrong) {
             1

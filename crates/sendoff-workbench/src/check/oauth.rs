@@ -1,7 +1,7 @@
 //! Logins: the link in the form, the pages behind it, and the token exchange of version 2. Nothing
 //! here follows a redirect, so that no provider is reached.
 
-use http::{Method, header};
+use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 
 use super::Check;
@@ -10,7 +10,7 @@ use super::fields::is_link;
 use super::judge::{Stop, Verdict, ensure, inapplicable, stack_trace, text, wrong};
 use super::probe::{Probe, body_text};
 use super::refusals::believed;
-use super::samples::STATE_URL;
+use super::samples::{STATE_URL, WAY_BACK};
 use super::subject::{Action, With, fields_of};
 use super::wire::{Ended, Heard};
 use crate::dial::Address;
@@ -206,6 +206,38 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "oauth/return/redirects",
+        title: "A login of version 2 leads back to Looker",
+        rule: "After a form call with `state_redir_url` the `redirect_uri`, with a code and the \
+               login's own state, redirects there with `state`.",
+        looker: "Looker has nothing to exchange: the login seems done and is asked for again.",
+        section: "8.2",
+        strength: B,
+        wrong: "HTTP/1.1 200 OK You may now close this tab.",
+        right: "HTTP/1.1 302 Found, location: https://looker.example/action_hub_state_redir/…?state=…",
+        ask: |p| {
+            Box::pin(async move {
+                let (action, start) = second_login(p).await?;
+                let begun = get(p, &start).await?;
+                let Some(to) = location(&begun) else {
+                    return inapplicable("no login redirects (oauth/start/redirects)");
+                };
+                let (Some(back), Some(state)) = (query(&to, "redirect_uri"), query(&to, "state"))
+                else {
+                    return inapplicable("the login has no state (oauth/start/carries-state)");
+                };
+                let back =
+                    format!("{}?code=conformance-check&state={state}", percent_decoded(back));
+                let heard = get_with(p, &back, cookies(&begun)).await?;
+                let to = location(&heard).unwrap_or_default();
+                let leads = to.starts_with(WAY_BACK) && query(&to, "state").is_some();
+                ensure((300..400).contains(&heard.status) && leads, || {
+                    format!("{}: status {}, {to:?}", action.name(), heard.status)
+                })
+            })
+        },
+    },
+    Check {
         id: "oauth/token/guarded",
         title: "The token exchange takes the hub's token",
         rule: "POST to `token_url` without `Authorization` is not answered with 2xx.",
@@ -333,6 +365,24 @@ async fn returns<'a>(p: &Probe<'a>) -> Result<Vec<(Action<'a>, String)>, Stop> {
     Ok(returns)
 }
 
+/// The login link of an action that has a token URL, as Looker asks for it in version 2.
+async fn second_login<'a>(p: &Probe<'a>) -> Result<(Action<'a>, String), Stop> {
+    p.live()?;
+    for (action, _) in token_urls(p)? {
+        let Some(url) = action.form_url() else { continue };
+        let mut body = p.form_body(action);
+        body["data"]["state_redir_url"] = WAY_BACK.into();
+        let Ok(heard) = p.post(url, p.hub.json(&body)).await else { continue };
+        let form: Value = serde_json::from_slice(&heard.body).unwrap_or_default();
+        let link = fields_of(&form).iter().find(|field| is_link(field));
+        let link = link.and_then(|link| text(link, "oauth_url"));
+        if let Some(link) = link.filter(|link| Address::of(link).is_ok()) {
+            return Ok((action, link.to_owned()));
+        }
+    }
+    inapplicable("no login of version 2 is offered (oauth/login/offered)")
+}
+
 fn token_urls<'a>(p: &Probe<'a>) -> Result<Vec<(Action<'a>, &'a str)>, Stop> {
     let actions = p.actions()?.into_iter();
     let urls: Vec<_> = actions
@@ -347,9 +397,15 @@ fn token_urls<'a>(p: &Probe<'a>) -> Result<Vec<(Action<'a>, &'a str)>, Stop> {
 
 /// The user's browser: no token.
 async fn get(p: &Probe<'_>, url: &str) -> Result<Heard, Stop> {
+    get_with(p, url, None).await
+}
+
+/// The same with the cookies that it was given.
+async fn get_with(p: &Probe<'_>, url: &str, cookies: Option<HeaderValue>) -> Result<Heard, Stop> {
     let mut ask = p.hub.ask(url, With::Nothing, RequestBody::empty());
     ask.method = Method::GET;
     ask.headers.remove(header::CONTENT_TYPE);
+    ask.headers.extend(cookies.map(|cookies| (header::COOKIE, cookies)));
     match p.send(ask).await {
         Ok(heard) => Ok(heard),
         Err(deaf) => inapplicable(deaf.why()),
@@ -375,6 +431,13 @@ fn refused(heard: &Heard, name: &str) -> Verdict {
 fn location(heard: &Heard) -> Option<String> {
     let to = heard.headers.get(header::LOCATION)?;
     Some(String::from_utf8_lossy(to.as_bytes()).into_owned())
+}
+
+/// What a browser keeps of an answer's cookies.
+fn cookies(heard: &Heard) -> Option<HeaderValue> {
+    let set = heard.headers.get_all(header::SET_COOKIE).iter().filter_map(|set| set.to_str().ok());
+    let pairs: Vec<&str> = set.filter_map(|set| set.split(';').next()).collect();
+    HeaderValue::from_str(&pairs.join("; ")).ok().filter(|_| !pairs.is_empty())
 }
 
 fn query<'u>(url: &'u str, name: &str) -> Option<&'u str> {

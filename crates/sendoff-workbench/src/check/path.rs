@@ -11,7 +11,7 @@ use super::judge::{ensure, inapplicable, wrong};
 use super::robustness::large;
 use super::samples::slowly;
 use super::subject::With;
-use super::wire::Ended;
+use super::wire::{Deaf, Ended};
 use crate::dial::Address;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -52,6 +52,9 @@ pub(super) const CHECKS: &[Check] = &[
         ask: |p| {
             Box::pin(async move {
                 let url = &p.hub.options.url;
+                if let Err(Deaf::Certificate(why)) = p.see(&p.hub.list) {
+                    return wrong(why);
+                }
                 let (address, _) = match Address::of(url) {
                     Ok(address) => address,
                     Err(why) => return inapplicable(why),
@@ -60,7 +63,6 @@ pub(super) const CHECKS: &[Check] = &[
                 if address.host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback()) {
                     return inapplicable("the hub is on this machine");
                 }
-                // A certificate that is not valid makes no connection at all.
                 ensure(url.starts_with("https:"), || format!("{url} is not encrypted"))
             })
         },

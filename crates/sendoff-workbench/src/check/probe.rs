@@ -7,12 +7,18 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use super::Execute;
-use super::judge::{Stop, Verdict, inapplicable, items, text};
-use super::subject::{Action, Drawn, Hub, Shown, With, locked};
+use super::downloads::handed_over;
+use super::judge::{Stop, Verdict, given, inapplicable, items, none_of_all, text};
+use super::subject::{Action, Drawn, Hub, Shown, With, is_alive, locked};
 use super::wire::{Ask, Deaf, Ended, Heard, Recorded};
+use super::{Execute, samples};
 use crate::downloads::Downloads;
 use crate::request::RequestBody;
+
+const NO_ACTION: &str = "the hub lists no action";
+const NO_PARAM: &str = "no action has params";
+const NO_FORM: &str = "no action has a form";
+const NO_FIELD: &str = "no form has fields";
 
 /// One check's view of the hub. The exchange seen last is the one that its finding shows.
 pub(super) struct Probe<'a> {
@@ -55,6 +61,11 @@ impl<'a> Probe<'a> {
 
     /// The hub answers the list call; `after` says what it was asked before.
     pub(super) async fn alive(&self, after: &str) -> Verdict {
+        if !is_alive(&self.hub.list) {
+            return inapplicable(
+                "the first list call was not answered either (list/answer/is-200)",
+            );
+        }
         let shown = self.seen();
         if self.hub.is_alive().await {
             return Ok(());
@@ -86,7 +97,16 @@ impl<'a> Probe<'a> {
     /// What is wrong with each action.
     pub(super) fn each_action(&self, look: impl Fn(Action<'a>) -> Option<String>) -> Verdict {
         let told = |action: Action<'a>| Some(format!("{}: {}", action.name(), look(action)?));
-        super::judge::none_of(self.actions()?.into_iter().filter_map(told))
+        none_of_all(self.actions()?, NO_ACTION, told)
+    }
+
+    /// What is wrong with each action that has params.
+    pub(super) fn each_with_params(&self, look: impl Fn(Action<'a>) -> Option<String>) -> Verdict {
+        let told = |action: Action<'a>| Some(format!("{}: {}", action.name(), look(action)?));
+        let has = |action: &Action<'a>| {
+            given(action.0, "params").is_some_and(|params| *params != Value::Array(Vec::new()))
+        };
+        none_of_all(self.actions()?.into_iter().filter(has), NO_PARAM, told)
     }
 
     /// What is wrong with each param of each action.
@@ -97,7 +117,7 @@ impl<'a> Probe<'a> {
             let name = text(param, "name").unwrap_or("(without a name)");
             Some(format!("{action}: param `{name}` {}", look(param)?))
         };
-        super::judge::none_of(params.filter_map(told))
+        none_of_all(params, NO_PARAM, told)
     }
 
     /// Stops a check that needs more than a recording.
@@ -134,25 +154,35 @@ impl<'a> Probe<'a> {
         Drawn { action, shown, form }
     }
 
-    /// What is wrong with each form that could be read.
+    /// What is wrong with each form.
     pub(super) async fn each_form(&self, look: impl Fn(&Drawn) -> Option<String>) -> Verdict {
+        self.each_form_with(|_| true, NO_FORM, look).await
+    }
+
+    /// What is wrong with each form that has such a thing in it; `nothing` says that none has.
+    pub(super) async fn each_form_with(
+        &self,
+        has: impl Fn(&Drawn) -> bool,
+        nothing: &str,
+        look: impl Fn(&Drawn) -> Option<String>,
+    ) -> Verdict {
         let actions = self.actions()?;
-        let mut problems = Vec::new();
-        for drawn in self.forms().await? {
-            if let Some(problem) = look(drawn) {
-                if problems.is_empty() {
-                    let _ = self.see(&drawn.shown);
-                }
-                let name = actions.get(drawn.action).map_or("", |action| action.name());
-                problems.push(format!("{name}: {problem}"));
+        let mut first = true;
+        let forms = self.forms().await?.iter().filter(|drawn| has(drawn));
+        none_of_all(forms, nothing, |drawn| {
+            let problem = look(drawn)?;
+            if std::mem::take(&mut first) {
+                let _ = self.see(&drawn.shown);
             }
-        }
-        super::judge::none_of(problems)
+            let name = actions.get(drawn.action).map_or("", |action| action.name());
+            Some(format!("{name}: {problem}"))
+        })
     }
 
     /// What is wrong with each field of each form.
     pub(super) async fn each_field(&self, look: impl Fn(&Value) -> Option<String>) -> Verdict {
-        self.each_form(|drawn| {
+        let has = |drawn: &Drawn| !drawn.fields().is_empty();
+        self.each_form_with(has, NO_FIELD, |drawn| {
             drawn.fields().iter().find_map(|field| {
                 let name = text(field, "name").unwrap_or("(without a name)");
                 Some(format!("field `{name}` {}", look(field)?))
@@ -182,7 +212,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    fn executable(&self, execute: &Execute) -> Result<(Action<'a>, &'a str), Stop> {
+    pub(super) fn executable(&self, execute: &Execute) -> Result<(Action<'a>, &'a str), Stop> {
         let actions = self.actions()?;
         let found = actions.into_iter().find(|action| action.name() == execute.action);
         match found.and_then(|action| Some((action, action.url()?))) {
@@ -234,13 +264,14 @@ impl<'a> Probe<'a> {
     /// The one plain delivery that most checks look at.
     pub(super) async fn delivery(&self) -> Result<&Heard, Stop> {
         let (action, url) = self.executed()?;
-        let shown = self.hub.delivery.get_or_init(|| async {
-            let body = self.hub.json(&self.delivery_body(action));
-            let mut ask = self.hub.ask(url, With::Token, body);
+        let shown = self.hub.delivery.get_or_try_init(|| async {
+            let body = self.delivery_body(action);
+            let body = handed_over(self, action, samples::format(action), body).await?;
+            let mut ask = self.hub.ask(url, With::Token, self.hub.json(&body));
             ask.wait = self.hub.options.delivery_patience;
-            self.hub.send(ask).await
+            Ok(self.hub.send(ask).await)
         });
-        match self.see(shown.await) {
+        match self.see(shown.await?) {
             Ok(heard) => Ok(heard),
             Err(deaf) => inapplicable(format!(
                 "{} (execute/delivery/is-answered)",

@@ -5,7 +5,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::Check;
-use super::Strength::{A, B, D};
+use super::Strength::D;
 use super::judge::{Stop, Verdict, ensure, inapplicable, none_of, stack_trace, wrong};
 use super::probe::{Probe, body_text};
 use super::refusals::{believed, told};
@@ -84,8 +84,8 @@ pub(super) const CHECKS: &[Check] = &[
         title: "Deep nesting is survived",
         rule: "After a body of 100,000 nested arrays the hub still answers.",
         looker: "A parser without a bound ends the process: the hub is gone for everyone.",
-        section: "4",
-        strength: A,
+        section: "5.1",
+        strength: D,
         wrong: "the connection closes without an answer; the process has ended",
         right: "HTTP/1.1 400 Bad Request",
         ask: |p| {
@@ -139,8 +139,8 @@ pub(super) const CHECKS: &[Check] = &[
         title: "A client that hangs up is survived",
         rule: "After connections that end within a body the hub still answers.",
         looker: "Every time-out of Looker's is such a hang-up.",
-        section: "4",
-        strength: A,
+        section: "10",
+        strength: D,
         wrong: "the process has ended with an unhandled error",
         right: "the next list call is answered",
         ask: |p| {
@@ -172,8 +172,8 @@ pub(super) const CHECKS: &[Check] = &[
         title: "A client that stalls does not stop others",
         rule: "While requests are half sent the hub answers others.",
         looker: "One slow Looker stops the deliveries of all.",
-        section: "4",
-        strength: A,
+        section: "10",
+        strength: D,
         wrong: "no answer until the slow request has ended",
         right: "HTTP/1.1 200 OK",
         ask: |p| {
@@ -211,8 +211,8 @@ pub(super) const CHECKS: &[Check] = &[
         title: "32 calls at once are answered",
         rule: "32 list calls at the same time are all answered with the list.",
         looker: "Schedules begin on the hour, all at once.",
-        section: "4",
-        strength: A,
+        section: "10",
+        strength: D,
         wrong: "HTTP/1.1 503 Service Unavailable",
         right: "HTTP/1.1 200 OK",
         ask: |p| {
@@ -246,8 +246,8 @@ pub(super) const CHECKS: &[Check] = &[
         title: "Large headers are survived",
         rule: "After a request with 256 KB of headers the hub still answers.",
         looker: "The hub is gone for everyone.",
-        section: "4",
-        strength: A,
+        section: "2",
+        strength: D,
         wrong: "the connection closes without an answer; the process has ended",
         right: "HTTP/1.1 431 Request Header Fields Too Large",
         ask: |p| {
@@ -325,8 +325,8 @@ pub(super) const CHECKS: &[Check] = &[
         title: "A large form call is survived",
         rule: "After a form call whose body is as large as the run allows the hub still answers.",
         looker: "The hub is gone for everyone.",
-        section: "4",
-        strength: A,
+        section: "10",
+        strength: D,
         wrong: "the process has ended for lack of memory",
         right: "HTTP/1.1 413 Content Too Large",
         ask: |p| {
@@ -343,8 +343,8 @@ pub(super) const CHECKS: &[Check] = &[
         title: "Secrets are not told in answers",
         rule: "The answer to a call that fails does not repeat a sensitive param.",
         looker: "Messages stand in the schedule history, which many can read.",
-        section: "4",
-        strength: B,
+        section: "5.8",
+        strength: D,
         wrong: r#"{"looker": {"success": false, "message": "Key k-9f1c… is not valid"}}"#,
         right: r#"{"looker": {"success": false, "message": "The API key is not valid"}}"#,
         ask: |p| {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use sendoff_protocol::Format;
 use serde_json::{Value, json};
 
 use super::Execute;
@@ -15,6 +16,10 @@ use crate::request::RequestBody;
 /// Where Looker would take the user's tokens; nothing listens there.
 pub(super) const STATE_URL: &str =
     "https://looker.invalid/action_hub_state/0123456789abcdef0123456789abcdef01234567";
+
+/// Where Looker would have the browser bring the sealed code; nothing listens there.
+pub(super) const WAY_BACK: &str =
+    "https://looker.invalid/action_hub_state_redir/0123456789abcdef0123456789abcdef01234567";
 
 /// An archive without a member, which every reader opens.
 pub(super) const EMPTY_ZIP: &str = "UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA==\n";
@@ -67,7 +72,10 @@ impl Probe<'_> {
                 "filters_differ_from_look": false, "download_url": null,
             }),
         };
-        let attachment = if kind == "cell" { Value::Null } else { attachment(action) };
+        let attachment = match kind {
+            "cell" => Value::Null,
+            _ => attachment(format(action)),
+        };
         json!({
             "type": kind, "scheduled_plan": plan, "attachment": attachment, "data": data,
             "form_params": pairs(&execute.fields),
@@ -75,24 +83,35 @@ impl Probe<'_> {
     }
 }
 
-/// A small result in a format that the action takes.
-fn attachment(action: Action<'_>) -> Value {
-    let takes = |format: &str| action.takes("supported_formats", format);
-    let of = |media_type: &str, extension: &str, data: &str| json!({"mimetype": media_type, "extension": extension, "data": data});
-    let detail = r#"{"fields":{"dimensions":[{"name":"t.id"}],"measures":[]},"data":[{"t.id":{"value":1}}]}"#;
-    if takes("csv") || given(action.0, "supported_formats").is_some_and(|f| f == &json!([])) {
-        of("text/csv", "csv", "Id\n1\n")
-    } else if takes("json") || takes("inline_json") || takes("json_label") {
-        of("application/json", "json", "[{\"t.id\":1}]")
-    } else if takes("json_detail") || takes("json_detail_lite_stream") {
-        of("application/json", "json", detail)
-    } else if takes("txt") {
-        of("text/plain", "txt", "Id\n1\n")
-    } else if takes("html") {
-        of("text/html", "html", "<table><tr><td>1</td></tr></table>")
-    } else {
-        of("application/zip;base64", "zip", EMPTY_ZIP)
+/// A format that the action takes, and in which a small result can be written here.
+pub(super) fn format(action: Action<'_>) -> Format {
+    use Format::{Csv, Html, InlineJson, Json, JsonDetail, JsonDetailLiteStream, JsonLabel, Txt};
+    if given(action.0, "supported_formats").is_some_and(|formats| *formats == json!([])) {
+        return Csv;
     }
+    let known = [Csv, Json, InlineJson, JsonLabel, JsonDetail, JsonDetailLiteStream, Txt, Html];
+    let takes = |format: &Format| action.takes("supported_formats", format.as_str());
+    known.into_iter().find(takes).unwrap_or(Format::CsvZip)
+}
+
+/// A small result in this format.
+fn attachment(format: Format) -> Value {
+    let (media_type, data) = match format {
+        Format::Csv => ("text/csv", "Id\n1\n"),
+        Format::Txt => ("text/plain", "Id\n1\n"),
+        Format::Html => ("text/html", "<table><tr><td>1</td></tr></table>"),
+        Format::JsonDetail | Format::JsonDetailLiteStream => (
+            "application/json",
+            r#"{"fields":{"dimensions":[{"name":"t.id"}],"measures":[]},"data":[{"t.id":{"value":1}}]}"#,
+        ),
+        Format::Json | Format::InlineJson | Format::JsonLabel => {
+            ("application/json", "[{\"t.id\":1}]")
+        }
+        _ => {
+            return json!({"mimetype": "application/zip;base64", "extension": "zip", "data": EMPTY_ZIP});
+        }
+    };
+    json!({"mimetype": media_type, "extension": format.extension(), "data": data})
 }
 
 /// Chunks with a pause before each but the first.

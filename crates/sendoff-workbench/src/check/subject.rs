@@ -13,6 +13,7 @@ use super::Options;
 use super::evidence::{Evidence, Kept};
 use super::judge::{given, items, text};
 use super::wire::{Ask, Deaf, Ended, Heard, Line, Recorded};
+use crate::dial::Authorities;
 use crate::downloads::Downloads;
 use crate::looker::{random_id, without};
 use crate::request::RequestBody;
@@ -23,6 +24,8 @@ const AGENT: &str = "LookerOutgoingWebhook/25.18.0";
 /// What is known of the hub, shared by all checks of a run.
 pub(super) struct Hub<'a> {
     pub(super) options: &'a Options,
+    /// Those that [`Options::extra_ca`] names.
+    pub(super) authorities: Authorities,
     /// The first answer to the list call.
     pub(super) list: Shown,
     pub(super) listing: Option<Value>,
@@ -123,21 +126,21 @@ pub(super) enum With<'a> {
 }
 
 impl<'a> Hub<'a> {
-    /// Lists the hub's actions.
-    pub(super) async fn meet(options: &'a Options) -> Self {
+    /// A hub that has not been called yet.
+    pub(super) fn unmet(options: &'a Options, authorities: Authorities) -> Self {
         let mut secrets: Vec<String> = options.token.iter().cloned().collect();
         if let Some(execute) = &options.execute {
             secrets.extend(execute.params.iter().map(|(_, value)| value.clone()));
         }
-        let instance = random_id();
-        let mut hub = Self {
+        Self {
             options,
+            authorities,
             list: Shown {
                 heard: Err(Deaf::Silent("Nothing was sent.".to_owned())),
                 recorded: Arc::new(Recorded { exchange: crate::Exchange::default() }),
             },
             listing: None,
-            instance,
+            instance: random_id(),
             secrets,
             forms: OnceCell::new(),
             refusal: OnceCell::new(),
@@ -146,15 +149,18 @@ impl<'a> Hub<'a> {
             exchanges: Mutex::default(),
             recorded: false,
             more: AtomicBool::new(false),
-        };
-        hub.list = hub.send(hub.list_ask(With::Token)).await;
-        if let Ok(heard) = &hub.list.heard
+        }
+    }
+
+    /// Lists the hub's actions.
+    pub(super) async fn meet(&mut self) {
+        self.list = self.send(self.list_ask(With::Token)).await;
+        if let Ok(heard) = &self.list.heard
             && heard.status == 200
         {
-            hub.listing = serde_json::from_slice(&heard.body).ok().filter(Value::is_object);
-            hub.keep_params_secret();
+            self.listing = serde_json::from_slice(&heard.body).ok().filter(Value::is_object);
+            self.keep_params_secret();
         }
-        hub
     }
 
     /// A hub of which this was recorded.
@@ -192,6 +198,7 @@ impl<'a> Hub<'a> {
         };
         Self {
             options,
+            authorities: Authorities::default(),
             list,
             listing,
             instance: String::new(),
@@ -222,7 +229,7 @@ impl<'a> Hub<'a> {
             self.more.store(true, Ordering::Relaxed);
             return Err(Deaf::Unreachable("It was not recorded.".to_owned()));
         }
-        Line::open(url, wait).await
+        Line::open(url, wait, &self.authorities).await
     }
 
     /// Params are secret unless the list says otherwise.
@@ -319,9 +326,13 @@ impl<'a> Hub<'a> {
 
     /// Whether the hub still answers the list call.
     pub(super) async fn is_alive(&self) -> bool {
-        let listed = self.send(self.list_ask(With::Token)).await;
-        matches!(&listed.heard, Ok(heard) if heard.status < 500 && heard.ended == Ended::Whole)
+        is_alive(&self.send(self.list_ask(With::Token)).await)
     }
+}
+
+/// Whether the list call was answered as by a hub that works.
+pub(super) fn is_alive(listed: &Shown) -> bool {
+    matches!(&listed.heard, Ok(heard) if heard.status < 500 && heard.ended == Ended::Whole)
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

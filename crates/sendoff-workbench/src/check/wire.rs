@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::dial::Address;
+use crate::dial::{Address, Authorities, BadCertificate};
 use crate::exchange::{Exchange, Piece};
 use crate::looker::{because, headers_shown, shown_answer};
 use crate::request::RequestBody;
@@ -57,6 +57,8 @@ pub(super) enum Deaf {
     Url(String),
     /// No connection.
     Unreachable(String),
+    /// The certificate is not believed.
+    Certificate(String),
     /// The connection ended before an answer began.
     Closed(String),
     /// No answer began in time.
@@ -66,7 +68,11 @@ pub(super) enum Deaf {
 impl Deaf {
     pub(super) fn why(&self) -> &str {
         match self {
-            Self::Url(why) | Self::Unreachable(why) | Self::Closed(why) | Self::Silent(why) => why,
+            Self::Url(why)
+            | Self::Unreachable(why)
+            | Self::Certificate(why)
+            | Self::Closed(why)
+            | Self::Silent(why) => why,
         }
     }
 }
@@ -84,13 +90,23 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) async fn open(url: &str, wait: Duration) -> Result<Self, Deaf> {
+    pub(super) async fn open(
+        url: &str,
+        wait: Duration,
+        authorities: &Authorities,
+    ) -> Result<Self, Deaf> {
         let (address, _) = Address::of(url).map_err(Deaf::Url)?;
         let to = format!("{}:{}", address.host, address.port);
-        let socket = tokio::time::timeout(wait, address.connect())
+        let socket = tokio::time::timeout(wait, address.connect_believing(authorities))
             .await
             .map_err(|_| Deaf::Unreachable(format!("No connection to {to} within {wait:?}.")))?
-            .map_err(|error| Deaf::Unreachable(format!("No connection to {to}: {error}.")))?;
+            .map_err(|error| {
+                let why = format!("No connection to {to}: {error}.");
+                match BadCertificate::is_why(&error) {
+                    true => Deaf::Certificate(why),
+                    false => Deaf::Unreachable(why),
+                }
+            })?;
         let (sender, connection) = http1::handshake(TokioIo::new(socket))
             .await
             .map_err(|error| Deaf::Unreachable(format!("No HTTP with {to}: {error}.")))?;

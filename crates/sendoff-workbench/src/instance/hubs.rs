@@ -138,6 +138,7 @@ impl Instance {
             .instance(&instance)
             .version(self.0.settings.version)
             .patience(self.0.settings.patience)
+            .believing(self.0.authorities.clone())
             .offering_at(std::sync::Arc::clone(&self.0.downloads));
         if let Some(token) = &token {
             looker = looker.token(token);

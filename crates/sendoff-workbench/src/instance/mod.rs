@@ -47,6 +47,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::bodies::{Bodies, KeepLimits};
+use crate::dial::Authorities;
 use crate::downloads::Downloads;
 use crate::request::{Delivery, Ids};
 use crate::warehouse::Warehouse;
@@ -58,7 +59,7 @@ pub use history::{Run, RunId, RunStatus, Trigger};
 pub use hubs::Hub;
 pub use journal::{Entry, ExchangeId, Journal};
 pub use oauth::Workspace;
-pub use replays::Replayed;
+pub use replays::{ReplayData, Replayed};
 pub use schedules::{BadSchedule, Cron, NewSchedule, Schedule, ScheduleId};
 pub use sends::{Order, Running, Sent, Way, What};
 pub use states::{KeptState, Reset};
@@ -155,6 +156,8 @@ pub struct Settings {
     pub version: LookerVersion,
     /// How much of the bodies is kept on disk.
     pub bodies: KeepLimits,
+    /// A PEM file of authorities that hubs' certificates may be of, beside the public ones.
+    pub extra_ca: Option<PathBuf>,
 }
 
 impl Settings {
@@ -167,6 +170,7 @@ impl Settings {
             patience: Duration::from_secs(30 * 60),
             version: LookerVersion::new(25, 18, 0),
             bodies: KeepLimits::default(),
+            extra_ca: None,
         }
     }
 }
@@ -177,6 +181,7 @@ pub struct Instance(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
+    authorities: Authorities,
     downloads: Arc<Downloads>,
     book: Mutex<book::Book>,
     store: store::Store,
@@ -203,8 +208,10 @@ impl Instance {
     /// Opens an instance; with a folder, everything that an earlier one kept there.
     ///
     /// # Errors
-    /// The folder cannot be made, read or written, or holds something else.
+    /// The folder cannot be made, read or written, or holds something else; the authorities cannot
+    /// be read.
     pub async fn open(settings: Settings) -> std::io::Result<Self> {
+        let authorities = Authorities::of(settings.extra_ca.as_deref()).await?;
         let (store, saved) = store::Store::open(settings.folder.as_deref()).await?;
         let (bodies_folder, folder) = match store.bodies_folder() {
             Some(folder) => (None, folder),
@@ -220,6 +227,7 @@ impl Instance {
         let instance = Self(Arc::new(Inner {
             downloads: Arc::new(Downloads::at(&settings.base_url)),
             settings,
+            authorities,
             book: Mutex::new(saved.book),
             store,
             journal,

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use sendoff_protocol::Outcome;
+use bytes::Bytes;
+use sendoff_protocol::{Format, Outcome};
 use serde::Serialize;
 
 use super::book::{ActionId, HubId};
 use super::journal::ExchangeId;
-use super::{Instance, Refused, locked};
+use super::{Instance, Order, Refused, Way, What, locked};
 use crate::faults::Faults;
 use crate::looker::{Fault, Trip};
 use crate::recording::Recorded;
 use crate::remarks::Remark;
+use crate::request::{Cargo, Source};
 use crate::verdict::{Call, Verdict};
 
 /// What came of a call that was made again.
@@ -42,9 +44,19 @@ pub struct Replayed {
     pub exchange: ExchangeId,
 }
 
+/// The data of a delivery that went by a download URL.
+#[derive(Clone, Debug)]
+pub enum ReplayData {
+    /// What the hub fetched then.
+    Recorded(Bytes),
+    /// Something else, in the format asked for.
+    Other(What, Option<Format>),
+}
+
 impl Instance {
     /// Makes a recorded call again, against a hub of this instance. `params` gives the values of
-    /// those that the recording masks; those that an admin has typed in here count, too.
+    /// those that the recording masks; those that an admin has typed in here count, too. `data` is
+    /// for a delivery whose data went by a download URL.
     ///
     /// # Errors
     /// The call cannot be made again, or the hub has no such action.
@@ -54,6 +66,7 @@ impl Instance {
         recorded: &Recorded,
         params: &BTreeMap<String, String>,
         faults: Faults,
+        data: Option<ReplayData>,
     ) -> Result<Replayed, Refused> {
         let looker = self.looker(hub)?;
         let user = self.first_user()?;
@@ -68,7 +81,14 @@ impl Instance {
             }
         }
         known.extend(params.clone());
-        let replay = recorded.replay(&known).map_err(|why| Refused(why.to_string()))?;
+        let offered = match (data, &action) {
+            (Some(data), Some(action)) if recorded.is_streamed() => {
+                Some(self.offer_again(recorded, action, data, &faults).await?)
+            }
+            _ => None,
+        };
+        let replay = recorded.replay(&known, offered.as_deref());
+        let replay = replay.map_err(|why| Refused(why.to_string()))?;
         let url = match (replay.call, &action) {
             (Call::List, _) | (_, None) => looker.list_url().to_owned(),
             (call, Some(action)) => {
@@ -83,7 +103,10 @@ impl Instance {
             }
         };
         let trip = Trip { keep: Some(self.0.bodies.keep()), faults, ..Trip::default() };
-        let answered = looker.replay_on(&url, &replay, trip).await;
+        let mut answered = looker.replay_on(&url, &replay, trip).await;
+        if let Some(offered) = &offered {
+            answered.downloads = self.0.downloads.withdraw(offered);
+        }
         let (verdict, remarks) = (answered.verdict.clone(), answered.remarks.clone());
         let change = answered.state.clone();
         let (outcome, fault) = match answered.answer.clone() {
@@ -108,5 +131,29 @@ impl Instance {
             remarks,
             exchange,
         })
+    }
+    /// Where the hub fetches the data this time.
+    async fn offer_again(
+        &self,
+        recorded: &Recorded,
+        action: &ActionId,
+        data: ReplayData,
+        faults: &Faults,
+    ) -> Result<String, Refused> {
+        let (format, source) = match data {
+            ReplayData::Recorded(bytes) => (recorded.streamed_format(), Source::from(bytes)),
+            ReplayData::Other(what, format) => {
+                let definition = locked(&self.0.book).known(action)?.clone();
+                let mut order = Order::new(action, what);
+                order.format = format.or(Some(recorded.streamed_format()));
+                order.way = Some(Way::Url);
+                match self.load(&order, &definition).await?.delivery.cargo {
+                    Cargo::Url { format, source } => (format, source),
+                    _ => return Err(Refused::new("This content does not go by a download URL.")),
+                }
+            }
+        };
+        let offered = self.0.downloads.offer_with(format, source, faults.download(), None);
+        offered.map_err(|error| Refused(format!("No download URL can be offered: {error}.")))
     }
 }

@@ -202,6 +202,13 @@ impl Instance {
         if !matches!(fault, Some(Fault::Stopped(_) | Fault::Broken(_) | Fault::Silent(_))) {
             warnings.extend(faults.missed(carried, &progress));
         }
+        if outcome.as_ref().is_some_and(|outcome| outcome.success) && !progress.all_sent {
+            warnings.push(format!(
+                "The hub told its success when {} bytes of the request had been sent, and did not \
+                 wait for the rest.",
+                progress.sent
+            ));
+        }
         let message = match (&outcome, &fault) {
             (Some(outcome), _) => outcome.message.clone().unwrap_or_default(),
             (None, fault) => fault.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -79,7 +79,7 @@ pub(super) fn told(text: &str) -> String {
 }
 
 /// What servers that are no hub answer.
-fn web_page(text: &str) -> Option<String> {
+pub(crate) fn web_page(text: &str) -> Option<String> {
     let start = text.trim_start().get(..5)?.to_ascii_lowercase();
     if start != "<!doc" && start != "<html" {
         return None;

@@ -113,7 +113,7 @@ impl super::Looker {
         let broken = |what: &str, error: &dyn fmt::Display| {
             Fault::Broken(format!("{what} {authority}: {error}."))
         };
-        let socket = address.connect().await;
+        let socket = address.connect_believing(&self.authorities).await;
         let socket = socket.map_err(|error| broken("No connection to", &error))?;
         meter.stage(Stage::Sending);
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket))
@@ -204,7 +204,10 @@ fn counted(writing: crate::request::Writing, meter: Meter) -> crate::request::Wr
             meter.change(|progress| progress.sent += written.bytes.len() as u64);
         }
     });
-    let end = stream::once(async move { ended.stage(Stage::Waiting) });
+    let end = stream::once(async move {
+        ended.change(|progress| progress.all_sent = true);
+        ended.stage(Stage::Waiting);
+    });
     Box::pin(count.chain(end.filter_map(|()| async { None })))
 }
 
@@ -277,6 +280,9 @@ impl<T> Answered<T> {
 
 /// hyper says "error reading a body"; the cause below it says why.
 pub(crate) fn because(error: &hyper::Error) -> String {
+    if error.is_parse() && !error.is_parse_too_large() {
+        return "what answers speaks no HTTP; a port with TLS is called by https://".to_owned();
+    }
     let cause = std::error::Error::source(error);
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

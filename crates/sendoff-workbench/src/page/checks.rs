@@ -68,9 +68,8 @@ pub(super) async fn start(State(page): State<Page>, Posted(form): Posted<Pairs>)
     if form.get("profile").is_some_and(|profile| profile == "reference") {
         options.profile = Profile::Reference;
     }
-    let known = |prefix: &String| check::all().any(|check| check.id.starts_with(prefix.as_str()));
-    if let Some(unknown) = options.only.iter().find(|prefix| !known(prefix)) {
-        return page.refuse(&format!("No check's id begins with “{unknown}”."));
+    if let Err(misused) = check::wanted(&options) {
+        return page.refuse(&misused.to_string());
     }
     let state = Arc::clone(&page.0.checks.state);
     {
@@ -145,7 +144,7 @@ impl<'a> Finding<'a> {
             colour: colour(checked.outcome),
             rule: check.map(|check| check.rule).unwrap_or_default(),
             looker: check.map(|check| check.looker).unwrap_or_default(),
-            means: checked.strength.means(),
+            means: check.map(check::Check::known_from).unwrap_or_default(),
         }
     }
 }

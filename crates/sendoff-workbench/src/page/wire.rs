@@ -348,7 +348,8 @@ impl Page {
         let mut again = Vec::new();
         for recorded in all {
             let none = std::collections::BTreeMap::new();
-            let made = self.instance().replay(hub, &recorded, &none, Default::default()).await;
+            let made =
+                self.instance().replay(hub, &recorded, &none, Default::default(), None).await;
             again.push(Again {
                 number: recorded.id,
                 call: recorded.call.to_string(),

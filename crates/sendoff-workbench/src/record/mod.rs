@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::dial::{Authorities, Socket, acceptor};
+use crate::dial::{Address, Authorities, Socket, acceptor};
 use crate::recording::{Reader, Recorded, append_to};
 use addresses::Addresses;
 use pump::Out;
@@ -106,11 +106,11 @@ impl Recorder {
             Some((chain, key)) => Some(acceptor(chain, key).await?),
             None => None,
         };
-        let authorities = match &settings.authorities {
-            Some(path) => Authorities::read(path).await?,
-            None => Authorities::default(),
-        };
+        let authorities = Authorities::of(settings.authorities.as_deref()).await?;
         let addresses = Addresses::new(&settings.hub).map_err(io::Error::other)?;
+        if let Some(url) = &settings.public_url {
+            Address::of(url).map_err(io::Error::other)?;
+        }
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: {error}", settings.out.display()))
         };

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
 
 pub(crate) use redact::{Redactor, Side};
 pub use replay::{Replay, Unreplayable};
@@ -222,13 +222,22 @@ async fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Opens a recording to be written: made readable by its owner alone, and appended to if it is
-/// there.
+/// there, on a line of its own.
 pub(crate) async fn append_to(path: &Path) -> io::Result<tokio::fs::File> {
     let mut options = tokio::fs::OpenOptions::new();
-    options.create(true).append(true);
+    options.create(true).append(true).read(true);
     #[cfg(unix)]
     options.mode(0o600);
-    options.open(path).await
+    let mut file = options.open(path).await?;
+    if file.metadata().await?.len() > 0 {
+        let mut last = [0];
+        file.seek(io::SeekFrom::End(-1)).await?;
+        file.read_exact(&mut last).await?;
+        if last != *b"\n" {
+            file.write_all(b"\n").await?;
+        }
+    }
+    Ok(file)
 }
 
 /// Writes these entries to a file; one that is there is replaced.
@@ -243,7 +252,17 @@ pub async fn export(
     options.create(true).write(true).truncate(true);
     #[cfg(unix)]
     options.mode(0o600);
-    let mut file = options.open(path).await?;
+    export_to(entries, options.open(path).await?).await
+}
+
+/// Writes these entries to a file that is open.
+///
+/// # Errors
+/// The file cannot be written.
+pub async fn export_to(
+    entries: impl IntoIterator<Item = impl AsRef<Entry>>,
+    mut file: tokio::fs::File,
+) -> io::Result<()> {
     for entry in entries {
         let line = Recorded::of(entry.as_ref()).await.line();
         file.write_all(line.as_bytes()).await?;
@@ -256,6 +275,8 @@ pub async fn export(
 pub struct Reader {
     lines: BufReader<tokio::fs::File>,
     number: u64,
+    /// How many lines were not written to their end, and the last of them.
+    unfinished: (u64, u64),
 }
 
 impl Reader {
@@ -265,10 +286,22 @@ impl Reader {
     /// The file cannot be opened.
     pub async fn open(path: &Path) -> io::Result<Self> {
         let file = tokio::fs::File::open(path).await?;
-        Ok(Self { lines: BufReader::with_capacity(256 << 10, file), number: 0 })
+        Ok(Self { lines: BufReader::with_capacity(256 << 10, file), number: 0, unfinished: (0, 0) })
     }
 
-    /// The next exchange; none after the last.
+    /// That lines so far were not written to their end, and are left out.
+    pub fn unfinished(&self) -> Option<String> {
+        match self.unfinished {
+            (0, _) => None,
+            (1, line) => Some(format!("Line {line} was not written to its end; it is left out.")),
+            (count, line) => Some(format!(
+                "{count} lines were not written to their end, the last of them line {line}; they \
+                 are left out."
+            )),
+        }
+    }
+
+    /// The next exchange that was written to its end; none after the last.
     ///
     /// # Errors
     /// The file cannot be read, or the line is no exchange.
@@ -290,7 +323,15 @@ impl Reader {
                     format!("line {number} is no recorded exchange: {why}"),
                 )
             };
-            let recorded: Recorded = serde_json::from_slice(&line).map_err(|e| wrong(&e))?;
+            let recorded: Recorded = match serde_json::from_slice(line.trim_ascii_end()) {
+                Ok(recorded) => recorded,
+                // Whoever wrote it was ended in the middle of it; others may have gone on below.
+                Err(error) if error.is_eof() && line.starts_with(b"{") => {
+                    self.unfinished = (self.unfinished.0 + 1, self.number);
+                    continue;
+                }
+                Err(error) => return Err(wrong(&error)),
+            };
             if recorded.sendoff != FORMAT {
                 return Err(wrong(&format!("it is of the format `{}`", recorded.sendoff)));
             }

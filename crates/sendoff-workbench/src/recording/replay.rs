@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sendoff_protocol::Format;
 use serde_json::Value;
 
 use super::Recorded;
@@ -20,7 +21,7 @@ pub enum Unreplayable {
     Body(String),
     /// These params are masked, and nobody gave their values.
     Masked(Vec<String>),
-    /// The data went by a URL that is long gone, and nobody gave other data.
+    /// The data went by a URL that is long gone, and there is no other data.
     Download,
 }
 
@@ -38,8 +39,8 @@ impl fmt::Display for Unreplayable {
                 write!(f, "The recording masks secrets; give them: {}.", names.join(" "))
             }
             Self::Download => f.write_str(
-                "The recorded delivery went by a download URL; give the data with --data, --sql or \
-                 --generate.",
+                "The recorded delivery went by a download URL, and the recording has not the whole \
+                 of what was fetched; give data with --data, --look, --sql or --generate.",
             ),
         }
     }
@@ -63,11 +64,31 @@ pub struct Replay {
 }
 
 impl Recorded {
-    /// The call to be made again. `params` gives the values of those that are masked.
+    /// Whether its data went by a download URL.
+    pub fn is_streamed(&self) -> bool {
+        let text = self.request.body.text.as_deref().unwrap_or_default();
+        let body: Value = serde_json::from_str(text).unwrap_or_default();
+        body["scheduled_plan"]["download_url"].is_string()
+    }
+
+    /// The format in which its data went by a download URL.
+    pub(crate) fn streamed_format(&self) -> Format {
+        let text = self.request.body.text.as_deref().unwrap_or_default();
+        let body: Value = serde_json::from_str(text).unwrap_or_default();
+        let named = body["form_params"]["format"].as_str().and_then(|name| name.parse().ok());
+        named.unwrap_or(Format::Csv)
+    }
+
+    /// The call to be made again. `params` gives the values of those that are masked, `download` the
+    /// URL by which data goes that went so.
     ///
     /// # Errors
     /// It cannot be made again.
-    pub fn replay(&self, params: &BTreeMap<String, String>) -> Result<Replay, Unreplayable> {
+    pub fn replay(
+        &self,
+        params: &BTreeMap<String, String>,
+        download: Option<&str>,
+    ) -> Result<Replay, Unreplayable> {
         if !matches!(self.call, Call::List | Call::Form | Call::Test | Call::Execute) {
             return Err(Unreplayable::Call(self.call));
         }
@@ -84,7 +105,8 @@ impl Recorded {
         let mut value: Value =
             serde_json::from_str(&text).map_err(|error| Unreplayable::Body(error.to_string()))?;
         if value["scheduled_plan"]["download_url"].is_string() {
-            return Err(Unreplayable::Download);
+            let url = download.ok_or(Unreplayable::Download)?;
+            value["scheduled_plan"]["download_url"] = url.into();
         }
         let mut shown = value.clone();
         let mut secrets = Vec::new();

@@ -146,10 +146,10 @@ fn a_call_is_made_again_with_the_params_put_in() {
     let body = json!({"type": "cell", "data": {"key": "••••", "region": "eu", "state_url": "••••"},
                       "form_params": {"path": "in/"}});
     let execute = recorded(Call::Execute, &body);
-    let missing = execute.replay(&BTreeMap::new()).unwrap_err();
+    let missing = execute.replay(&BTreeMap::new(), None).unwrap_err();
     assert_eq!(missing.to_string(), "The recording masks secrets; give them: --param key=….");
     let params = BTreeMap::from([("key".to_owned(), "hush-hush".to_owned())]);
-    let replay = execute.replay(&params).unwrap();
+    let replay = execute.replay(&params, None).unwrap();
     let sent: Value = serde_json::from_str(&replay.body).unwrap();
     assert_eq!(sent["data"], json!({"key": "hush-hush", "region": "eu"}));
     assert_eq!(sent["form_params"], json!({"path": "in/"}));
@@ -158,11 +158,32 @@ fn a_call_is_made_again_with_the_params_put_in() {
 
     let mut cut = execute.clone();
     cut.request.body.cut = true;
-    assert_eq!(cut.replay(&params), Err(Unreplayable::Cut));
+    assert_eq!(cut.replay(&params, None), Err(Unreplayable::Cut));
     let url = json!({"scheduled_plan": {"download_url": "••••"}, "data": {}});
-    assert_eq!(recorded(Call::Execute, &url).replay(&params), Err(Unreplayable::Download));
-    assert_eq!(recorded(Call::Login, &body).replay(&params), Err(Unreplayable::Call(Call::Login)));
+    assert_eq!(recorded(Call::Execute, &url).replay(&params, None), Err(Unreplayable::Download));
+    assert_eq!(
+        recorded(Call::Login, &body).replay(&params, None),
+        Err(Unreplayable::Call(Call::Login))
+    );
     let mut broken = execute;
     broken.request.body.text = Some("{".into());
-    assert!(matches!(broken.replay(&params), Err(Unreplayable::Body(_))));
+    assert!(matches!(broken.replay(&params, None), Err(Unreplayable::Body(_))));
+}
+
+#[tokio::test]
+async fn a_line_that_was_cut_costs_no_other() {
+    use tokio::io::AsyncWriteExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.jsonl");
+    let whole = recorded(Call::List, &json!({})).line();
+    tokio::fs::write(&path, format!("{whole}\n{}", &whole[..whole.len() / 2])).await.unwrap();
+    for _ in 0..2 {
+        let mut file = super::append_to(&path).await.unwrap();
+        file.write_all(format!("{whole}\n").as_bytes()).await.unwrap();
+        file.flush().await.unwrap();
+    }
+    let mut reader = Reader::open(&path).await.unwrap();
+    assert_eq!(reader.all(9).await.unwrap().len(), 3);
+    let told = reader.unfinished().unwrap();
+    assert_eq!(told, "Line 2 was not written to its end; it is left out.");
 }

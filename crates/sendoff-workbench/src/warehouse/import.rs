@@ -445,9 +445,7 @@ impl Records {
         take: &mut impl FnMut(&[&str]) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let text = std::str::from_utf8(&self.text[..self.written]).map_err(|_| {
-            DataError::Malformed(
-                "The file is not UTF-8; save it as UTF-8 and drop it again.".into(),
-            )
+            DataError::Malformed("The file is not UTF-8; save it as UTF-8 and try again.".into())
         })?;
         let mut fields = Vec::with_capacity(self.ended);
         let mut from = 0;

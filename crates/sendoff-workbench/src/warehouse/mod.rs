@@ -202,10 +202,11 @@ impl Warehouse {
     /// # Errors
     /// There is none.
     pub fn dashboard(&self, slug: &str) -> Result<&Dashboard, DataError> {
-        self.dashboards()
-            .iter()
-            .find(|dashboard| dashboard.slug == slug)
-            .ok_or_else(|| DataError::Unknown(format!("There is no dashboard `{slug}`.")))
+        self.dashboards().iter().find(|dashboard| dashboard.slug == slug).ok_or_else(|| {
+            let known: Vec<&str> = self.dashboards().iter().map(|d| d.slug.as_str()).collect();
+            let known = known.join(", ");
+            DataError::Unknown(format!("There is no dashboard `{slug}`. There are: {known}."))
+        })
     }
 
     /// The limits that it was opened with.

@@ -21,6 +21,7 @@ use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use sendoff::Token;
+use sendoff_workbench::Paint;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -51,7 +52,7 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(
     args: DemoArgs,
     mut config: Config,
-    colour: bool,
+    paint: Paint,
 ) -> anyhow::Result<ExitCode> {
     let folder = made(&args.folder).await?;
     // A throw-away token, this machine's address and this folder, whatever `serve` would use.
@@ -67,7 +68,7 @@ pub(crate) async fn run(
         let address = listener.local_addr()?;
         let mut serving = JoinSet::new();
         serving.spawn(accept(listener, TowerToHyperService::new(hub)));
-        return once::run(address, &token, &folder, args.json, colour).await;
+        return once::run(address, &token, &folder, args.json, paint).await;
     }
     with_page(config, &token, &folder).await
 }

@@ -56,10 +56,10 @@ pub(super) async fn run(
     token: &str,
     folder: &Path,
     json: bool,
-    colour: bool,
+    paint: Paint,
 ) -> anyhow::Result<ExitCode> {
     let played = play(address, token, folder).await;
-    show(&played, json, if colour { Paint::Colour } else { Paint::Plain })?;
+    show(&played, json, paint)?;
     Ok(if played.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

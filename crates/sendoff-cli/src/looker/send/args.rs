@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use sendoff_protocol::{Definition, Format, Formatting, VisualizationFormatting};
 use sendoff_workbench::instance::Way;
 use sendoff_workbench::{Faults, Rendering, size};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::Stop;
 use crate::config::{Environment, secret_text, token_text};
 
 const CODES: &str = "\
@@ -33,8 +31,8 @@ literal: a text counts as it is. Without --token, SENDOFF_TOKEN is asked.
 /// Sends to an action of any hub as Looker would, and says what Looker makes of the answer.
 #[derive(Args, Debug)]
 #[command(after_help = CODES)]
-#[command(group(ArgGroup::new("what").required(true)
-    .args(["data", "sql", "look", "dashboard", "cell", "generate", "replay"])))]
+#[command(group(ArgGroup::new("what")
+    .args(["data", "sql", "look", "dashboard", "cell", "generate"])))]
 pub(crate) struct SendArgs {
     /// The action's name. With --replay: only its deliveries.
     #[arg(required_unless_present = "replay")]
@@ -67,8 +65,9 @@ pub(crate) struct SendArgs {
     /// Rows that are made as they are sent, such as 10GB; nothing stands on disk or in memory.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(super) generate: Option<u64>,
-    /// Makes the deliveries of a recording again.
-    #[arg(long, value_name = "FILE")]
+    /// Makes the deliveries of a recording again. What a hub fetched stands in the recording where
+    /// it was kept whole, else --data, --look, --sql or --generate give it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cell", "dashboard"])]
     pub(super) replay: Option<PathBuf>,
     /// With --replay: only the exchange of this number; may be repeated.
     #[arg(long, value_name = "NUMBER", requires = "replay")]
@@ -121,7 +120,7 @@ pub(crate) struct SendArgs {
     pub(super) seed: u64,
     /// Where the state that Looker would keep for the user stands between two sends.
     #[arg(long, value_name = "FILE")]
-    state: Option<PathBuf>,
+    pub(super) state: Option<PathBuf>,
     /// Where the form asks for a login, prints its link and waits until it is done.
     #[arg(long)]
     pub(super) login: bool,
@@ -131,6 +130,9 @@ pub(crate) struct SendArgs {
     /// The URL by which hubs reach --listen.
     #[arg(long, value_name = "URL")]
     pub(super) public_url: Option<String>,
+    /// Authorities that the hub's certificate may be of, in PEM, beside the public ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) extra_ca: Option<PathBuf>,
     /// How long to wait for the next byte of an answer.
     #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = seconds)]
     pub(super) patience: Duration,
@@ -180,9 +182,6 @@ pub(super) struct Secrets {
     pub(super) params: BTreeMap<String, String>,
 }
 
-/// More than any state has.
-const STATE_AT_MOST: u64 = 64 << 10;
-
 impl SendArgs {
     /// Token and params, fetched from where they stand.
     pub(super) fn secrets(&self, environment: &Environment) -> Result<Secrets, String> {
@@ -204,6 +203,12 @@ impl SendArgs {
             common.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         attributes.extend(self.attributes.iter().cloned());
         Ok(attributes)
+    }
+
+    /// Whether something to be sent was given.
+    pub(super) fn has_data(&self) -> bool {
+        let texts = [&self.sql, &self.look, &self.dashboard, &self.cell];
+        self.data.is_some() || self.generate.is_some() || texts.iter().any(|text| text.is_some())
     }
 
     pub(super) fn way(&self) -> Option<Way> {
@@ -245,37 +250,4 @@ impl SendArgs {
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet || self.json
     }
-
-    /// The state of the last send.
-    pub(super) async fn kept_state(&self) -> Result<Option<String>, String> {
-        let Some(path) = &self.state else { return Ok(None) };
-        let cannot = |error: std::io::Error| format!("{} cannot be read: {error}.", path.display());
-        let file = match tokio::fs::File::open(path).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(cannot(error)),
-        };
-        let mut state = String::new();
-        file.take(STATE_AT_MOST).read_to_string(&mut state).await.map_err(cannot)?;
-        Ok(Some(state).filter(|state| !state.is_empty()))
-    }
-
-    /// Keeps the state for the next send.
-    pub(super) async fn keep_state(&self, state: Option<String>) -> Result<(), Stop> {
-        let Some(path) = &self.state else { return Ok(()) };
-        let written = write_private(path, state.unwrap_or_default().as_bytes()).await;
-        written
-            .map_err(|error| Stop::usage(format!("{} cannot be written: {error}.", path.display())))
-    }
-}
-
-/// Tokens stand in it: it is its owner's alone.
-async fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = tokio::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(path).await?;
-    file.write_all(bytes).await?;
-    file.flush().await
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use futures_util::stream;
 use sendoff_protocol::{Definition, Format};
-use sendoff_workbench::instance::{Instance, What};
-use sendoff_workbench::{Source, is_named_parquet};
+use sendoff_workbench::instance::{Hub, Instance, ReplayData, What};
+use sendoff_workbench::recording::Recorded;
+use sendoff_workbench::{Call, Source, is_named_parquet};
 use tokio::io::AsyncReadExt;
 
 use super::Stop;
@@ -32,6 +33,27 @@ pub(super) async fn what(
         _ => return Err(Stop::usage("What is to be sent?")),
     };
     Ok((what, args.format))
+}
+
+/// The data of a recorded delivery that the hub fetched: what was given, else what stands in the
+/// recording behind it.
+pub(super) async fn of_replay(
+    looker: &Instance,
+    hub: &Hub,
+    args: &SendArgs,
+    recorded: &Recorded,
+    next: Option<&Recorded>,
+) -> Result<Option<ReplayData>, Stop> {
+    if args.has_data() {
+        let name = recorded.action.as_deref().unwrap_or_default();
+        let definition = looker.action(&hub.action(name))?.definition;
+        let (what, format) = what(looker, args, &definition).await?;
+        return Ok(Some(ReplayData::Other(what, format)));
+    }
+    let fetched = next.filter(|next| next.call == Call::Download);
+    let answer = fetched.and_then(|fetched| fetched.response.as_ref());
+    let whole = answer.filter(|answer| answer.status == 200 && !answer.body.cut);
+    Ok(whole.map(|answer| ReplayData::Recorded(answer.body.kept().into())))
 }
 
 /// How many bytes of data there will be, where that is known before.

@@ -1,23 +1,19 @@
 //! How far a send is, on one line of a terminal.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use sendoff_workbench::{Paint, Progress, Stage};
+use sendoff_workbench::{Progress, Stage};
 use tokio::sync::watch;
+
+use super::super::terminal::Line;
 
 /// So often the line is written anew.
 const EVERY: Duration = Duration::from_millis(100);
 const BAR: usize = 24;
 
 /// Rewrites the line until the send is over; without a terminal it writes nothing.
-pub(super) async fn show(
-    progress: watch::Receiver<Progress>,
-    total: Option<u64>,
-    paint: Paint,
-    quiet: bool,
-) {
-    if quiet || !std::io::stderr().is_terminal() {
+pub(super) async fn show(progress: watch::Receiver<Progress>, total: Option<u64>, shown: Line) {
+    if !shown.is_shown() {
         std::future::pending::<()>().await;
     }
     let mut every = tokio::time::interval(EVERY);
@@ -27,18 +23,7 @@ pub(super) async fn show(
         if now.stage == Stage::Ended {
             std::future::pending::<()>().await;
         }
-        let line = line(&now, now.elapsed(), total);
-        let mut out = std::io::stderr().lock();
-        // A terminal that went away needs no progress.
-        let _ = write!(out, "\r\x1b[2K{}", paint.style("2", &line));
-        let _ = out.flush();
-    }
-}
-
-/// Takes the line away.
-pub(super) fn clear(quiet: bool) {
-    if !quiet && std::io::stderr().is_terminal() {
-        let _ = write!(std::io::stderr().lock(), "\r\x1b[2K");
+        shown.show(&line(&now, now.elapsed(), total));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What came of a send, for people and for machines.
 
 use sendoff_workbench::instance::{Entry, Instance, Replayed, Sent};
-use sendoff_workbench::{Paint, Severity, Verdict};
+use sendoff_workbench::{Paint, Severity, Verdict, tame};
 use serde_json::{Value, json};
 
 use super::args::SendArgs;
@@ -125,12 +125,20 @@ fn verdict(text: &mut String, verdict: &Verdict, paint: Paint) {
         Severity::Mistaken | Severity::Failure => "31",
         Severity::Unknown => "33",
     };
-    row(text, "User sees", &paint.style(colour, &verdict.user));
-    row(text, "Admin sees", &paint.style(colour, &verdict.admin));
+    painted(text, "User sees", &verdict.user, paint, colour);
+    painted(text, "Admin sees", &verdict.admin, paint, colour);
 }
 
+/// A line has at most so many characters; --json and --record have the rest.
+const LONGEST: usize = 2_000;
+
 fn row(text: &mut String, name: &str, value: &str) {
-    *text += &format!("{name:<10} {value}\n");
+    painted(text, name, value, Paint::Plain, "");
+}
+
+/// Whatever a hub says is text to the terminal.
+fn painted(text: &mut String, name: &str, value: &str, paint: Paint, colour: &str) {
+    *text += &format!("{name:<10} {}\n", paint.style(colour, &tame(value, LONGEST)));
 }
 
 fn print(text: &str) -> Result<(), Stop> {

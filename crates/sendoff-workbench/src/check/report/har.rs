@@ -31,15 +31,14 @@ fn entry(exchange: &Exchange) -> Value {
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1_000.0;
     let kind = exchange.response_headers.iter().find(|(name, _)| name == "content-type");
     let receive = exchange.until_end.saturating_sub(exchange.until_answer);
-    json!({
+    let mut entry = json!({
         "startedDateTime": exchange.started.to_string(),
         "time": milliseconds(exchange.until_end),
         "request": {
             "method": exchange.method, "url": exchange.url, "httpVersion": "HTTP/1.1",
-            "cookies": [], "queryString": [], "headersSize": -1,
+            "cookies": [], "queryString": query(&exchange.url), "headersSize": -1,
             "headers": headers(&exchange.request_headers),
             "bodySize": exchange.request_body.total(),
-            "postData": {"mimeType": "application/json", "text": exchange.request_body.text()},
         },
         "response": {
             // The format has no word for "none came" but 0.
@@ -56,6 +55,24 @@ fn entry(exchange: &Exchange) -> Value {
         "cache": {},
         "timings": {"send": 0, "wait": milliseconds(exchange.until_answer),
                     "receive": milliseconds(receive)},
-        "comment": exchange.failure,
-    })
+    });
+    // What is not there is left out: the format has no nulls.
+    if exchange.request_body.total() > 0 {
+        entry["request"]["postData"] =
+            json!({"mimeType": "application/json", "text": exchange.request_body.text()});
+    }
+    if let Some(failure) = &exchange.failure {
+        entry["comment"] = failure.as_str().into();
+    }
+    entry
+}
+
+/// The parameters behind the `?`, as they stand there.
+fn query(url: &str) -> Value {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        json!({"name": name, "value": value})
+    });
+    pairs.collect()
 }

@@ -20,6 +20,16 @@ fn write(report: &Report, out: &mut String) -> fmt::Result {
         "<testsuites name=\"sendoff check {hub}\" time=\"{:.3}\">",
         report.took.as_secs_f64()
     )?;
+    if let Some(why) = &report.untestable {
+        let error = "failures=\"0\" errors=\"1\" skipped=\"0\"";
+        writeln!(out, "  <testsuite name=\"hub\" tests=\"1\" {error}>")?;
+        writeln!(
+            out,
+            "    <testcase classname=\"hub\" name=\"The hub can be tested\"><error message=\"{}\"/>\
+             </testcase>\n  </testsuite>",
+            escaped(why)
+        )?;
+    }
     for suite in report.checks.chunk_by(|a, b| area(a) == area(b)) {
         let failures = suite.iter().filter(|checked| fails(checked)).count();
         let errors = suite.iter().filter(|c| c.outcome == Outcome::Error).count();

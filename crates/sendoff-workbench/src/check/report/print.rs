@@ -3,8 +3,11 @@
 use std::fmt::{self, Write};
 
 use super::{got, sent};
-use crate::Paint;
 use crate::check::{Checked, Outcome, Report, find};
+use crate::{Paint, tame};
+
+/// A line of a finding has at most so many characters.
+const LONGEST: usize = 1_000;
 
 /// Findings in full, the rest in numbers.
 pub fn print(report: &Report, paint: Paint) -> String {
@@ -21,7 +24,11 @@ fn write(report: &Report, paint: Paint, out: &mut String) -> fmt::Result {
         }
     }
     if let Some(why) = &report.untestable {
+        let why = tame(why, LONGEST);
         writeln!(out, "{} {why}\n", paint.style("1;31", "The hub could not be tested:"))?;
+    }
+    if report.stopped {
+        writeln!(out, "{}\n", paint.style("1;33", "The run was stopped before its end."))?;
     }
     writeln!(out, "{}", summary(report))
 }
@@ -48,10 +55,11 @@ fn finding(report: &Report, checked: &Checked, paint: Paint, out: &mut String) -
         writeln!(out, "  rule    {}", check.rule)?;
     }
     if let Some((number, recorded)) = &checked.shown {
-        writeln!(out, "  sent    {}   exchange {number}", sent(&recorded.exchange))?;
-        writeln!(out, "  got     {}", got(&recorded.exchange))?;
+        let (sent, got) = (sent(&recorded.exchange), got(&recorded.exchange));
+        writeln!(out, "  sent    {}   exchange {number}", tame(&sent, LONGEST))?;
+        writeln!(out, "  got     {}", tame(&got, LONGEST))?;
     }
-    writeln!(out, "  found   {}", checked.detail)?;
+    writeln!(out, "  found   {}", tame(&checked.detail, LONGEST))?;
     if let Some(check) = check {
         writeln!(out, "  Looker  {}", check.looker)?;
     }
@@ -104,6 +112,7 @@ fn reasons(report: &Report, outcome: Outcome) -> String {
     }
     let most = counts.iter().max_by_key(|(_, count)| **count);
     let Some((reason, _)) = most else { return String::new() };
+    let reason = tame(reason, LONGEST);
     let others = if counts.len() > 1 { ", and other reasons" } else { "" };
     format!("{reason}{others}")
 }

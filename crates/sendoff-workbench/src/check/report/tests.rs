@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{har, html, junit, print};
-use crate::check::expect::{Expected, Unexpected, apply};
+use crate::check::expect::{Expected, apply, faulty};
 use crate::check::wire::Recorded;
 use crate::check::{Checked, Outcome, Report, Strength};
 use crate::exchange::{Exchange, Piece};
@@ -54,6 +54,7 @@ fn report() -> Report {
             checked("path/tls/encrypted", Outcome::NotRun, None),
         ],
         untestable: None,
+        stopped: false,
         took: Duration::from_secs(1),
         again: "sendoff check http://hub.example/".into(),
         exchanges: vec![recorded],
@@ -80,12 +81,108 @@ fn markup_from_the_hub_is_text_in_every_report() {
 }
 
 #[test]
+fn a_hub_that_could_not_be_tested_is_no_green_suite() {
+    let mut report = report();
+    report.untestable = Some("No connection to h:1 <refused>.".into());
+    let xml = junit(&report);
+    let first = "<testsuite name=\"hub\" tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\">";
+    assert!(xml.contains(first), "{xml}");
+    assert!(xml.contains("<error message=\"No connection to h:1 &lt;refused&gt;.\""), "{xml}");
+}
+
+#[test]
+fn what_a_hub_says_does_not_steer_the_terminal() {
+    let mut report = report();
+    let evil = format!("\u{1b}]0;owned\u{7}\u{202e}{}", "x".repeat(10_000));
+    report.checks[0].detail = evil.clone();
+    report.untestable = Some(evil);
+    let text = print(&report, Paint::Plain);
+    assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+    assert!(text.contains("\\u{1b}]0;owned\\u{7}\\u{202e}xxx"), "{text:?}");
+    assert!(text.len() < 10_000, "{}", text.len());
+}
+
+#[test]
+fn whose_fault_it_is_stands_in_the_code() {
+    let code = |change: fn(&mut Report)| {
+        let mut report = report();
+        report.checks.retain(|checked| checked.outcome != Outcome::Fail);
+        change(&mut report);
+        report.exit_code()
+    };
+    assert_eq!(code(|_| {}), 70);
+    assert_eq!(code(|r| r.checks.retain(|checked| checked.outcome != Outcome::Error)), 0);
+    assert_eq!(code(|r| r.checks[0].outcome = Outcome::Fail), 1);
+    assert_eq!(code(|r| r.untestable = Some("gone".into())), 3);
+    assert_eq!(code(|r| r.stopped = true), 130);
+}
+
+#[test]
 fn the_archive_holds_every_exchange() {
     let har = har(&report());
     let entries = har["log"]["entries"].as_array().unwrap();
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0]["startedDateTime"], "1970-01-01T00:00:00Z");
     assert_eq!(entries[0]["response"]["content"]["text"], EVIL);
+}
+
+/// Where a value is not as the schema says, as far as the keywords go that HAR's uses.
+fn faults_of(value: &Value, schema: &Value, all: &Value, place: &str, faults: &mut Vec<String>) {
+    if let Some(name) = schema["$ref"].as_str() {
+        return faults_of(value, &all[name.trim_end_matches('#')], all, place, faults);
+    }
+    let fits = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("number") => value.is_number(),
+        Some("integer") => value.is_u64() || value.is_i64(),
+        Some("boolean") => value.is_boolean(),
+        _ => true,
+    };
+    if !fits {
+        faults.push(format!("{place} is {value} and no {}", schema["type"]));
+    }
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if value.get(name).is_none() {
+            faults.push(format!("{place} has no {name}"));
+        }
+    }
+    for (name, part) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(value) = value.get(name) {
+            faults_of(value, part, all, &format!("{place}.{name}"), faults);
+        }
+    }
+    for (n, value) in value.as_array().into_iter().flatten().enumerate() {
+        faults_of(value, &schema["items"], all, &format!("{place}[{n}]"), faults);
+    }
+}
+
+#[test]
+fn the_archive_is_of_the_format() {
+    let all: Value = serde_json::from_str(include_str!("har-schema.json")).unwrap();
+    let mut body = Peek::default();
+    body.add(2, b"{}");
+    let url = "http://hub.example/oauth?state=a&x".to_owned();
+    let get = Exchange {
+        method: "GET".into(),
+        url,
+        failure: Some("No answer.".into()),
+        ..Exchange::default()
+    };
+    let post = Exchange { request_body: body, status: Some(200), failure: None, ..get.clone() };
+    let har = super::har_of([&get, &post], "sendoff check", "1");
+    let mut faults = Vec::new();
+    faults_of(&har, &all["har.json"], &all, "", &mut faults);
+    assert!(faults.is_empty(), "{faults:?}");
+    let entries = &har["log"]["entries"];
+    assert!(entries[0]["request"].get("postData").is_none(), "{entries:#}");
+    assert_eq!(entries[0]["comment"], "No answer.");
+    assert_eq!(entries[0]["request"]["queryString"][0]["value"], "a");
+    assert_eq!(entries[1]["request"]["postData"]["text"], "{}");
+    // The schema sees what is wrong.
+    faults_of(&serde_json::json!({"log": {"entries": 1}}), &all["har.json"], &all, "", &mut faults);
+    assert!(faults.len() > 2, "{faults:?}");
 }
 
 #[test]
@@ -143,11 +240,20 @@ fn a_known_failure_is_borne_until_its_date_and_no_longer_than_it_is_there() {
     };
     assert_eq!(judge("list/answer/is-200", "2026-06-15"), (0, Vec::new()));
     let (code, problems) = judge("list/answer/is-200", "2026-06-14");
-    assert!(code == 1 && matches!(problems[..], [Unexpected::Outdated(_)]), "{problems:?}");
-    let (_, problems) = judge("form/answer/is-200", "2026-12-31");
-    assert!(matches!(problems[..], [Unexpected::Outdated(_)]), "{problems:?}");
-    let (_, problems) = judge("list/answer/typo", "2026-12-31");
-    assert!(matches!(problems[..], [Unexpected::Entry(_)]), "{problems:?}");
+    assert!(code == 1 && problems[0].contains("ended on 2026-06-14"), "{problems:?}");
+    for (id, says) in [("form/answer/is-200", "passes now"), ("list/answer/is-json", "not apply")] {
+        let (_, problems) = judge(id, "2026-12-31");
+        assert!(problems.len() == 1 && problems[0].contains(says), "{problems:?}");
+    }
     // Nothing is known of what did not run.
-    assert_eq!(judge("path/body/pauses", "2026-12-31").1, Vec::new());
+    assert_eq!(judge("path/body/pauses", "2026-12-31").1, Vec::<String>::new());
+}
+
+#[test]
+fn a_list_of_known_failures_is_itself_looked_at() {
+    let until = "2026-12-31";
+    let no_reason = Expected { reason: " ".into(), ..entry("form/answer/shape", until) };
+    let wrong = faulty(&[entry("list/answer/typo", until), no_reason]);
+    assert!(wrong[0].contains("`list/answer/typo`") && wrong[1].contains("no reason"), "{wrong:?}");
+    assert!(faulty(&[entry("list/answer/is-200", until)]).is_empty());
 }

@@ -12,15 +12,15 @@ use crate::model::unmet;
 use crate::request::{Delivery, Source};
 
 /// Content with its cargo.
-pub(super) struct Loaded {
-    pub(super) delivery: Delivery,
+pub(in crate::instance) struct Loaded {
+    pub(in crate::instance) delivery: Delivery,
     pub(super) title: String,
     pub(super) warnings: Vec<String>,
 }
 
 impl Instance {
     /// The content with its cargo.
-    pub(super) async fn load(
+    pub(in crate::instance) async fn load(
         &self,
         order: &Order,
         definition: &Definition,

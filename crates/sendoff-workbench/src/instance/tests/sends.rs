@@ -261,10 +261,10 @@ async fn a_recorded_call_is_made_again_against_another_hub() {
     let other = looker.add_hub(&second.url(), None).await.unwrap();
     let none = std::collections::BTreeMap::new();
     let faults = crate::Faults::default();
-    let refused = looker.replay(other.id, execute, &none, faults.clone()).await.unwrap_err();
+    let refused = looker.replay(other.id, execute, &none, faults.clone(), None).await.unwrap_err();
     assert!(refused.0.contains("--param key=…"), "{refused}");
     let params = [("key".to_owned(), "other".to_owned())].into();
-    let again = looker.replay(other.id, execute, &params, faults).await.unwrap();
+    let again = looker.replay(other.id, execute, &params, faults, None).await.unwrap();
     assert_eq!((again.status_then, again.status), (Some(200), Some(500)));
     assert_eq!(again.verdict.severity, Severity::Failure);
     let mut was = first.asked("/execute").pop().unwrap();
