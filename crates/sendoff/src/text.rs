@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-/// `90 s` reads `1 min 30 s`; whole minutes and hours drop the rest.
+/// `90 s` reads `1 min 30 s`; whole minutes, hours and days drop the rest.
 pub(crate) fn duration(time: Duration) -> String {
+    const DAY: u64 = 86_400;
     let seconds = time.as_secs();
+    if seconds >= 2 * DAY {
+        return format!("{} days", count(seconds / DAY));
+    }
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0) => format!("{} ms", time.as_millis()),
         (0, 0, s) => format!("{s} s"),

@@ -14,7 +14,7 @@ use super::connector::Connector;
 use super::dial::DialError;
 use super::guard::Target;
 use super::peer::{Fault, Peer};
-use super::{HEADERS_AT_MOST, Inner};
+use super::{HEADERS_AT_MOST, Inner, retry};
 use crate::{ByteStream, Error, Stop};
 
 /// A point in time, with the span that people set.
@@ -70,6 +70,14 @@ pub(super) struct Attempt<'a> {
 pub(super) struct Answer {
     pub(super) response: Response<Incoming>,
     pub(super) upload: Upload,
+}
+
+impl Answer {
+    /// Whether a gateway speaks that had no answer from the vendor itself after it had the whole
+    /// request.
+    pub(super) fn leaves_open(&self) -> bool {
+        retry::leaves_open(self.response.status()) && self.upload.0.sent() == Sent::Whole
+    }
 }
 
 /// Ends the request's body when the answer is dropped: after an early answer hyper would go on

@@ -46,7 +46,7 @@ const HELD_AT_MOST: u32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repeats {
     Never,
-    /// After the vendor's clear word that it took nothing and when to come back.
+    /// After 429, the vendor's clear word that it took nothing.
     Refused,
     Always,
 }
@@ -190,8 +190,8 @@ impl Call {
 
     /// The vendor promises that repeating this request is harmless: it has an idempotency key, or
     /// names the range or part that it writes. GET, HEAD, PUT and DELETE are repeatable anyway.
-    /// Any other request is sent again only after a 429 that says when to come back: that is the
-    /// vendor's word that it took nothing.
+    /// Any other request is sent again only after a 429: that is the vendor's word that it took
+    /// nothing.
     pub fn repeatable(mut self) -> Self {
         self.repeats = Repeats::Always;
         self
@@ -265,6 +265,7 @@ impl Call {
             {
                 continue;
             }
+            lost |= !self.reads && matches!(&outcome, Ok(answer) if answer.leaves_open());
             let wait = match &outcome {
                 Ok(answer) if repeats_body && self.was_held(answer) => {
                     held += 1;
@@ -335,13 +336,9 @@ impl Call {
     }
 
     fn may_repeat_after(&self, answer: &Answer) -> bool {
-        let refused = || {
-            answer.response.status() == StatusCode::TOO_MANY_REQUESTS
-                && retry::asked(answer.response.headers(), Timestamp::now()).is_some()
-        };
         match self.repeats {
             Repeats::Always => true,
-            Repeats::Refused => refused(),
+            Repeats::Refused => answer.response.status() == StatusCode::TOO_MANY_REQUESTS,
             Repeats::Never => false,
         }
     }

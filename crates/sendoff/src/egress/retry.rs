@@ -67,6 +67,14 @@ pub(super) fn passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
+/// Whether this answer is a gateway's that does not know what the server behind it did with the
+/// request (RFC 9110, sections 15.6.3 and 15.6.5;
+/// <https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/>).
+/// 500 is the vendor's own word that it failed, and 503 that it did not begin.
+pub(super) fn leaves_open(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 504 | 520 | 524)
+}
+
 /// How long the vendor asks us to wait: seconds or a date (RFC 9110, section 10.2.3), else when
 /// its limit begins anew. Rubbish is ignored.
 pub(super) fn asked(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {

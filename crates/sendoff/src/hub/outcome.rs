@@ -1,6 +1,7 @@
 //! What came of a request, as Looker reads it: the one place where an error becomes JSON.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sendoff_protocol as wire;
 
@@ -97,7 +98,7 @@ pub(super) fn sentence(error: &Error) -> String {
                 " The data may have arrived: look at the destination before you send again.",
             );
         }
-        Arrival::Rows(rows) if rows > 0 => {
+        Arrival::Rows(rows) if rows > 0 && !text.contains("cannot be taken back") => {
             let word = if rows == 1 { "row was" } else { "rows were" };
             text.push_str(&format!(
                 " {} {word} accepted before that and cannot be taken back.",
@@ -107,9 +108,20 @@ pub(super) fn sentence(error: &Error) -> String {
         _ => {}
     }
     if let Retry::After(wait) = error.retry() {
-        text.push_str(&format!(" Try again in {}.", text::duration(wait)));
+        text.push_str(&try_again(wait));
     }
     text
+}
+
+/// A destination that names a time further away than this names no time.
+const FURTHEST: Duration = Duration::from_secs(30 * 86_400);
+
+fn try_again(wait: Duration) -> String {
+    if wait > FURTHEST {
+        return " It asks to be left alone for more than 30 days: look into the account there."
+            .to_owned();
+    }
+    format!(" Try again in {}.", text::duration(wait))
 }
 
 /// The HTTP code and the name of Google's RPC code that fit the failure.
@@ -153,7 +165,6 @@ fn status(error: &Error) -> (u16, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn the_three_outcomes_read_differently() {
@@ -183,5 +194,25 @@ mod tests {
         let answer = of_delivery(&Err(error), None, &Redactor::default()).looker;
         assert_eq!(answer.validation_errors["bucket"], "No such bucket.");
         assert_eq!(answer.message.unwrap(), "No such bucket. Try again in 1 min 30 s.");
+    }
+
+    #[test]
+    fn a_time_that_nobody_can_wait_for_is_not_told_in_hours() {
+        let says = |seconds| {
+            sentence(&Error::vendor("X is busy.").retry_after(Duration::from_secs(seconds)))
+        };
+        assert_eq!(says(86_399), "X is busy. Try again in 23 h 59 min.");
+        assert_eq!(says(3 * 86_400), "X is busy. Try again in 3 days.");
+        for far in [2_300_605_080, u64::MAX] {
+            assert!(says(far).ends_with("for more than 30 days: look into the account there."));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_taken_back_is_said_once() {
+        let error = Error::vendor("3 of 7 rows accepted. What was accepted cannot be taken back.");
+        assert_eq!(sentence(&error.rows_accepted(3)).matches("taken back").count(), 1);
+        let said = sentence(&Error::vendor("X is down.").rows_accepted(3));
+        assert_eq!(said, "X is down. 3 rows were accepted before that and cannot be taken back.");
     }
 }

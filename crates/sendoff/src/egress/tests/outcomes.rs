@@ -198,3 +198,39 @@ async fn an_answer_cut_after_its_200_leaves_doubt_about_a_post_only() {
     assert!(stream.next().await.expect("an end").is_err());
     assert!(stream.next().await.is_none());
 }
+
+#[tokio::test]
+async fn a_gateway_that_does_not_know_leaves_it_open_where_something_changes() {
+    let answered = async |status: u16, reads: bool| {
+        let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 4\r\n\r\nslow");
+        let answer: &'static str = Box::leak(answer.into_boxed_str());
+        let vendor = Vendor::answering(Box::leak(Box::new([answer]))).await;
+        let call = vendor.http().post(URL).body("data");
+        let call = if reads { call.reads() } else { call };
+        call.send().await.expect("an answer").success().await.expect_err("a refusal")
+    };
+    for status in [502, 504, 520, 524] {
+        let error = answered(status, false).await;
+        assert_eq!(error.arrival(), Arrival::Maybe, "{error}");
+        assert!(error.message().contains(&format!("Vendor answered {status}")), "{error}");
+        assert_eq!(answered(status, true).await.arrival(), Arrival::Nothing);
+    }
+    // Their own word is that they failed, or did not begin.
+    for status in [500, 503, 429, 400] {
+        assert_eq!(answered(status, false).await.arrival(), Arrival::Nothing, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_speaks_before_all_was_sent_leaves_nothing_open() {
+    let vendor = Vendor::new(|_, mut socket| async move {
+        let mut some = [0; 1000];
+        socket.read_exact(&mut some).await.expect("the beginning");
+        say(&mut socket, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").await;
+    })
+    .await;
+    let body = megabytes(64).with_len(64 << 20);
+    let call = vendor.http().post(URL).body(body);
+    let error = call.send().await.expect("the answer").success().await.expect_err("a refusal");
+    assert_eq!((error.http_status(), error.arrival()), (Some(502), Arrival::Nothing));
+}

@@ -81,14 +81,18 @@ async fn a_post_that_was_refused_until_later_goes_out_then() {
     let vendor = Vendor::answering(Box::leak(Box::new([later, OK]))).await;
     let reply = vendor.http().post(URL).body("data").send().await.expect("an answer");
     assert_eq!((reply.status().as_u16(), vendor.connections()), (200, 2));
-    // Without a time it may mean anything, and `once` means once.
+    // Without a time we choose one.
     let bare = "HTTP/1.1 429 x\r\nContent-Length: 0\r\n\r\n";
-    for (answer, once) in [(bare, false), (later, true)] {
-        let vendor = Vendor::answering(Box::leak(Box::new([answer, OK]))).await;
+    let vendor = Vendor::answering(Box::leak(Box::new([bare, OK]))).await;
+    let reply = vendor.http().post(URL).body("data").send().await.expect("an answer");
+    assert_eq!((reply.status().as_u16(), vendor.connections()), (200, 2));
+    // Four times at most, and `once` means once.
+    for (answer, once, tries) in [(bare, false, 4), (bare, true, 1), (later, true, 1)] {
+        let vendor = Vendor::answering(Box::leak(Box::new([answer]))).await;
         let call = vendor.http().post(URL).body("data");
         let call = if once { call.once() } else { call };
         let reply = call.send().await.expect("an answer");
-        assert_eq!((reply.status().as_u16(), vendor.connections()), (429, 1));
+        assert_eq!((reply.status().as_u16(), vendor.connections()), (429, tries));
     }
 }
 
