@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::egress::Http;
 use crate::fields::{Field, Fields, Problems, Values, View};
 use crate::login::{Connection, Login, LoginBy};
+use crate::pipeline::Earlier;
 use crate::recent::Recent;
 use crate::rows::time_zone;
 use crate::{ActionType, Class, Payload, Receipt, Result, Spec, Stop};
@@ -214,6 +215,8 @@ pub(crate) struct Call {
     pub(crate) http: Http,
     pub(crate) login: Login,
     pub(crate) recent: Recent,
+    /// What was sent of this delivery before, where a vendor would take it twice.
+    pub(crate) earlier: Option<Earlier>,
     pub(crate) action: &'static str,
     pub(crate) stop: Stop,
     pub(crate) kind: Option<ActionType>,

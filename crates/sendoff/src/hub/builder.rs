@@ -230,6 +230,7 @@ impl Builder {
                 egress: Egress::new(egress)?,
                 room: SpoolRoom::new(self.spool)?,
                 recent: Default::default(),
+                tries: Default::default(),
                 settings: self.settings,
                 desk: Arc::new(desk),
                 written: Default::default(),

@@ -18,8 +18,9 @@ use crate::fields::Values;
 use crate::intake::{Data, Head, Intake, Refusal, Rest, Small};
 use crate::login::Login;
 use crate::payload::{About, Payload, Source, Way};
+use crate::pipeline::Earlier;
 use crate::redact::Redactor;
-use crate::{ByteStream, Error, Reason, Receipt, Result, Stop};
+use crate::{ByteStream, Error, Reason, Receipt, Repeatable, Result, Spec, Stop};
 
 /// Who sent the request.
 #[derive(Clone, Debug, Default)]
@@ -355,6 +356,7 @@ pub(super) fn call(
         http: hub.egress.http(scope),
         login: login.clone(),
         recent: hub.recent.clone(),
+        earlier: earlier(hub, &spec, caller, &parts.form),
         action: spec.name,
         stop,
         kind: parts.kind,
@@ -367,6 +369,15 @@ pub(super) fn call(
         newlines: Arc::clone(&caller.newlines),
     };
     (call, Secrets { redact, login })
+}
+
+/// What was sent of this delivery before: it has the same webhook id and the same form, and its
+/// vendor recognises no repeat.
+fn earlier(hub: &Inner, spec: &Spec, caller: &Caller, form: &Values) -> Option<Earlier> {
+    let id = caller.webhook_id.as_deref().filter(|_| spec.repeatable == Repeatable::Nothing)?;
+    let instance = caller.instance.as_deref().unwrap_or_default();
+    let name = hub.recent.name(spec.name, form, &format!("tries of {instance} {id}"));
+    Some(hub.tries.delivery(name))
 }
 
 /// The last part of the URLs that are good for one login.

@@ -34,6 +34,7 @@ use crate::egress::Egress;
 use crate::fields::Values;
 use crate::intake::Memory;
 use crate::login::Desk;
+use crate::pipeline::Tries;
 use crate::recent::Recent;
 use crate::spool::SpoolRoom;
 
@@ -82,6 +83,7 @@ struct Inner {
     egress: Egress,
     room: SpoolRoom,
     recent: Recent,
+    tries: Tries,
     settings: Vec<(String, Values)>,
     desk: Arc<Desk>,
     written: listing::Written,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::tally::Tally;
+use super::tries::{Mark, Try};
 use super::{BatchLimits, Frame};
 use crate::egress::{Http, Pace};
 use crate::{Result, Row, byte_count};
@@ -43,6 +45,8 @@ pub(super) struct Span {
     number: u64,
     start: usize,
     end: usize,
+    /// By which a later try of the delivery knows it.
+    mark: Option<Mark>,
 }
 
 /// Rows that go out in one request. Cheap to clone.
@@ -122,33 +126,59 @@ impl Batch {
         self.http.idempotency_key(&format!("rows {first}-{last} {digest}"))
     }
 
-    /// Nobody in the pipeline begins a request for so long, and this waits as long. For vendors
-    /// that ask for it by other means than 429, which [`http`](Self::http) obeys by itself.
+    /// Nobody in the pipeline begins a request for so long; what is on its way goes on. For vendors
+    /// that say before a 429 that their limit is nearly used up.
+    pub fn hold(&self, wait: Duration) {
+        self.pace.pause(wait.mul_f64(self.http.second().as_secs_f64()));
+    }
+
+    /// As [`hold`](Self::hold), and this waits as long. For vendors that ask for it by other means
+    /// than 429, which [`http`](Self::http) obeys by itself.
     ///
     /// # Errors
     /// The stop's sentence.
     pub async fn pause(&self, wait: Duration) -> Result<()> {
-        self.pace.pause(wait);
+        self.hold(wait);
         self.http.stop().unless_stopped(self.pace.admit(self.len() as u64)).await
     }
 
     /// The two halves; nothing if it has one row.
     pub(super) fn halves(&self, frame: &Frame) -> Option<[Self; 2]> {
-        let (left, right) = self.spans.split_at(self.spans.len() / 2);
-        let half = |spans: &[Span]| {
-            let mut draft = Draft::default();
-            draft.begin(frame, 0);
-            for span in spans {
-                let bytes = self.body.get(span.start..span.end).unwrap_or_default();
-                let start = draft.open(frame);
-                draft.body.extend_from_slice(bytes);
-                draft.close(span.number, start);
-            }
-            draft.take(frame).batch(&self.http, &self.pace)
-        };
-        (!left.is_empty()).then(|| [half(left), half(right)])
+        let middle = self.len() / 2;
+        let parts = [self.part(frame, 0..middle), self.part(frame, middle..self.len())];
+        (middle > 0).then_some(parts)
+    }
+
+    /// Its first row, one in its middle and its last, each alone, and what is left between them;
+    /// nothing if those would be most of it.
+    pub(super) fn sample(&self, frame: &Frame) -> Option<([Self; 3], [Self; 2])> {
+        let (middle, last) = (self.len() / 2, self.len() - 1);
+        let part = |rows| self.part(frame, rows);
+        let alone = || [part(0..1), part(middle..middle + 1), part(last..last + 1)];
+        let between = || [part(1..middle), part(middle + 1..last)];
+        (self.len() >= SAMPLED).then(|| (alone(), between()))
+    }
+
+    fn part(&self, frame: &Frame, rows: Range<usize>) -> Self {
+        let mut draft = Draft::default();
+        draft.begin(frame, 0);
+        for span in self.spans.get(rows).unwrap_or_default() {
+            let bytes = self.body.get(span.start..span.end).unwrap_or_default();
+            let start = draft.open(frame);
+            draft.body.extend_from_slice(bytes);
+            draft.close(span.number, start, span.mark);
+        }
+        draft.take(frame).batch(&self.http, &self.pace)
+    }
+
+    /// The rows that a later try would know, with their places.
+    pub(super) fn marks(&self) -> impl Iterator<Item = (usize, Mark)> {
+        self.spans.iter().enumerate().filter_map(|(place, span)| Some((place, span.mark?)))
     }
 }
+
+/// Rows of a batch of which three are worth trying alone.
+const SAMPLED: usize = 10;
 
 impl fmt::Debug for Batch {
     /// Without the rows: they are nobody's business in a log.
@@ -195,8 +225,8 @@ impl Draft {
         self.body.len()
     }
 
-    fn close(&mut self, number: u64, start: usize) {
-        self.spans.push(Span { number, start, end: self.body.len() });
+    fn close(&mut self, number: u64, start: usize, mark: Option<Mark>) {
+        self.spans.push(Span { number, start, end: self.body.len(), mark });
     }
 
     fn take(&mut self, frame: &Frame) -> Cut {
@@ -227,14 +257,21 @@ where
         Self { encode, limits, frame, target, draft: Draft::default(), room: 0 }
     }
 
-    /// Writes a row. Gives a body that this row has filled or did not fit into.
-    pub(super) fn add(&mut self, row: &Row, tally: &mut Tally) -> Result<Option<Cut>> {
+    /// Writes a row, unless an earlier try sent it. Gives a body that this row has filled or did not
+    /// fit into.
+    pub(super) fn add(
+        &mut self,
+        row: &Row,
+        this_try: Option<&mut Try>,
+        tally: &mut Tally,
+    ) -> Result<Option<Cut>> {
         if self.draft.spans.is_empty() {
             self.draft.body.clear();
             self.draft.begin(self.frame, self.room);
         }
         let before = self.draft.body.len();
         let start = self.draft.open(self.frame);
+        // Also of a row that was sent: who encodes may keep what it has seen.
         let encoded = (self.encode)(row, &mut self.draft.body)?;
         let len = self.draft.body.len() - start;
         let around = self.frame.before.len() + self.frame.after.len();
@@ -245,7 +282,18 @@ where
             Encoded::Row if len + around > self.limits.bytes => {
                 self.too_large(len + around, self.limits.bytes)
             }
-            Encoded::Row => return Ok(self.added(row.number(), before, start)),
+            Encoded::Row => {
+                let (mark, sent) = match this_try {
+                    Some(this_try) => this_try.meet(row)?,
+                    None => (None, None),
+                };
+                let Some(sent) = sent else {
+                    return Ok(self.added(row.number(), before, start, mark));
+                };
+                self.draft.body.truncate(before);
+                tally.meet(sent);
+                return Ok(None);
+            }
             Encoded::Refused(reason) => reason,
             Encoded::Skipped(reason) => {
                 self.draft.body.truncate(before);
@@ -258,10 +306,16 @@ where
         Ok(None)
     }
 
-    fn added(&mut self, number: u64, before: usize, start: usize) -> Option<Cut> {
+    fn added(
+        &mut self,
+        number: u64,
+        before: usize,
+        start: usize,
+        mark: Option<Mark>,
+    ) -> Option<Cut> {
         let fits = self.draft.body.len() + self.frame.after.len() <= self.limits.bytes;
         if fits {
-            self.draft.close(number, start);
+            self.draft.close(number, start, mark);
             let full = self.draft.spans.len() >= self.limits.rows.max(1);
             return if full { self.finish() } else { None };
         }
@@ -272,7 +326,7 @@ where
         self.draft.begin(self.frame, self.room);
         let start = self.draft.open(self.frame);
         self.draft.body.extend_from_slice(&row);
-        self.draft.close(number, start);
+        self.draft.close(number, start, mark);
         cut
     }
 

@@ -74,7 +74,14 @@
 //! Whatever a destination keeps while it encodes (what it has seen, a column that came late) the
 //! first closure may own and change: rows come to it one after the other, in order. Batches are
 //! sent some at a time, so what the second closure changes needs a lock; with
-//! [`parallel(1)`](BatchLimits::parallel), the default, the order of rows is kept.
+//! [`parallel(1)`](BatchLimits::parallel), the default, the order of rows is kept, but for the rows
+//! of a first batch that is refused as a whole.
+//!
+//! A delivery that is sent again under the same webhook id and with the same form leaves out the
+//! rows that the vendor had before, where the spec says
+//! [`Repeatable::Nothing`](crate::Repeatable::Nothing): this process remembers them for a day, up to
+//! 65,536 of a delivery. A row that may have arrived is not sent again either; it makes the delivery
+//! a failure that may have arrived.
 
 mod batch;
 mod keys;
@@ -82,9 +89,11 @@ mod pick;
 mod policy;
 mod reply;
 mod run;
+mod sample;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod tries;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -99,6 +108,7 @@ pub use pick::Pick;
 pub(crate) use pick::hidden_fields;
 pub use policy::{OnRefusal, Policy};
 pub use reply::Reply;
+pub(crate) use tries::{Earlier, Tries};
 
 /// What a vendor takes, as its documentation says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,13 +182,15 @@ pub struct Pipeline {
     policy: Policy,
     bisects: bool,
     account: Option<String>,
+    /// What was sent of this delivery before.
+    earlier: Option<Earlier>,
 }
 
 impl Pipeline {
     /// A pipeline to the vendor of this delivery. It stops at the first refused row, unless
     /// [`policy`](Self::policy) says otherwise.
     pub fn new<S>(cx: &Context<S>, limits: BatchLimits) -> Self {
-        Self::through(cx.http(), limits)
+        Self { earlier: cx.call.earlier.clone(), ..Self::through(cx.http(), limits) }
     }
 
     fn through(http: &Http, limits: BatchLimits) -> Self {
@@ -190,6 +202,7 @@ impl Pipeline {
             policy: Policy::stop(),
             bisects: false,
             account: None,
+            earlier: None,
         }
     }
 
@@ -225,6 +238,10 @@ impl Pipeline {
     /// Sends a batch that was [refused as a whole](Reply::refused) again in halves, and those in
     /// theirs, until each row that is at fault stands alone: for vendors that refuse all for one.
     /// A half has a [key](Batch::key) of its own.
+    ///
+    /// Of the first batch that is refused while nothing was accepted, three rows are tried alone
+    /// before that. If each is refused in the words in which all were, the rows are not at fault:
+    /// the delivery ends.
     pub fn bisecting(mut self) -> Self {
         self.bisects = true;
         self

@@ -8,10 +8,12 @@ use futures_util::stream::FuturesUnordered;
 
 use super::batch::{Batch, Cutter, Encoded};
 use super::reply::Reply;
+use super::sample::{Sample, Verdict};
 use super::tally::Tally;
+use super::tries::{Earlier, Try};
 use super::{Frame, Pipeline, Policy};
 use crate::egress::Pace;
-use crate::{Error, Receipt, Result, Row, Rows};
+use crate::{Arrival, Error, Receipt, Result, Row, Rows};
 
 /// A batch and what came of it.
 type Landed = (Batch, Result<Reply>);
@@ -21,6 +23,8 @@ enum End {
     /// All rows were sent.
     Done,
     TooManyRefused,
+    /// Whatever the rows are, the vendor refuses them.
+    AllRefused,
     Fault(Error),
 }
 
@@ -36,7 +40,7 @@ where
     S: Fn(Batch) -> F + Send + Sync,
     F: Future<Output = Result<Reply>> + Send,
 {
-    let Pipeline { http, target, limits, frame, policy, bisects, .. } = pipeline;
+    let Pipeline { http, target, limits, frame, policy, bisects, earlier, .. } = pipeline;
     let mut cutter = Cutter::new(encode, limits, &frame, &target);
     let mut books = Books {
         tally: Tally::new(limits.rows <= 1),
@@ -45,14 +49,16 @@ where
         heard: false,
         frame: &frame,
         policy,
+        sample: if bisects { Sample::Due } else { Sample::Over },
         bisects,
+        this_try: earlier.map(Earlier::now),
     };
     let mut running = FuturesUnordered::new();
     let mut more_rows = true;
     while books.end.is_none() {
-        let batch = if let Some(batch) = books.again.pop_front() {
+        let batch = if let Some(batch) = books.next_again() {
             batch
-        } else if more_rows {
+        } else if more_rows && !books.sample.is_awaited() {
             let cut = next_cut(&mut rows, &mut cutter, &mut running, &mut books).await;
             more_rows = matches!(cut, Ok(Some(_)));
             match cut {
@@ -84,6 +90,9 @@ where
         if books.end.is_some() {
             break;
         }
+        if let Some(this_try) = &books.this_try {
+            this_try.begin(&batch);
+        }
         let sent = send(batch.clone());
         running.push(async move { (batch, sent.await) });
         // Begins it: a future does nothing until it is polled.
@@ -97,6 +106,7 @@ where
     match end {
         Some(End::Fault(fault)) => Err(tally.fault(fault)),
         Some(End::TooManyRefused) => Err(tally.stopped(&target)),
+        Some(End::AllRefused) => Err(tally.all_refused(&target)),
         Some(End::Done) | None => tally.outcome(&target, policy),
     }
 }
@@ -125,7 +135,7 @@ where
         };
         let Some(row) = row.transpose()? else { return Ok(cutter.finish()) };
         books.tally.read += 1;
-        let cut = cutter.add(&row, &mut books.tally)?;
+        let cut = cutter.add(&row, books.this_try.as_mut(), &mut books.tally)?;
         books.check();
         if cut.is_some() {
             return Ok(cut);
@@ -161,6 +171,9 @@ struct Books<'a> {
     frame: &'a Frame,
     policy: Policy,
     bisects: bool,
+    sample: Sample,
+    /// Remembers what was sent, for vendors that would take it twice.
+    this_try: Option<Try>,
 }
 
 impl Books<'_> {
@@ -186,6 +199,12 @@ impl Books<'_> {
         self.again.pop_front().unwrap_or(batch)
     }
 
+    /// What was put back and may go now.
+    fn next_again(&mut self) -> Option<Batch> {
+        let first = self.again.front()?;
+        (!self.sample.is_awaited() || self.sample.has(first)).then(|| self.again.pop_front())?
+    }
+
     fn check(&mut self) {
         if self.tally.exceeds(self.policy) {
             self.end(End::TooManyRefused);
@@ -194,22 +213,66 @@ impl Books<'_> {
 
     fn note(&mut self, (batch, result): Landed) {
         self.heard = true;
+        let words = match &result {
+            Ok(Reply { whole: Some(why), .. }) => Some(why.message().to_owned()),
+            _ => None,
+        };
         match result {
-            Ok(Reply { whole: Some(why), .. }) => {
-                let halves = batch.halves(self.frame).filter(|_| self.bisects);
-                match halves.filter(|_| self.end.is_none()) {
-                    Some(halves) => halves.into_iter().for_each(|half| self.put_back(half)),
-                    None => self.tally.refuse_all(&batch, &why),
-                }
-                self.check();
-            }
+            Ok(Reply { whole: Some(why), .. }) => self.refused(&batch, why),
             Ok(reply) => {
-                self.tally.note(&batch, reply);
-                self.check();
+                let there = self.tally.note(&batch, reply);
+                self.remember(&batch, |place| there.get(place).copied().unwrap_or_default());
             }
-            Err(fault) => {
-                self.tally.fail(&batch, &fault);
-                self.end(End::Fault(fault));
+            Err(fault) => self.failed(&batch, fault),
+        }
+        self.check();
+        self.look_at_sample(&batch, words.as_deref());
+    }
+
+    /// The vendor took nothing of a batch because of what is in it.
+    fn refused(&mut self, batch: &Batch, why: Error) {
+        self.remember(batch, |_| false);
+        let splits = self.bisects && self.end.is_none();
+        let unheard = splits && self.sample.is_due() && self.tally.accepted == 0;
+        if let Some((alone, between)) = batch.sample(self.frame).filter(|_| unheard) {
+            self.sample = Sample::awaited(why, &alone, between);
+            alone.into_iter().for_each(|row| self.put_back(row));
+            return;
+        }
+        match batch.halves(self.frame).filter(|_| splits) {
+            Some(halves) => halves.into_iter().for_each(|half| self.put_back(half)),
+            None => self.tally.refuse_all(batch, &why),
+        }
+    }
+
+    fn failed(&mut self, batch: &Batch, fault: Error) {
+        let all = batch.len() as u64;
+        match fault.arrival() {
+            // Nobody knows which rows: they stay as on their way.
+            Arrival::Maybe => {}
+            Arrival::Rows(rows) if 0 < rows && rows < all => {}
+            arrival => self.remember(batch, |_| arrival != Arrival::Nothing),
+        }
+        self.tally.fail(batch, &fault);
+        self.end(End::Fault(fault));
+    }
+
+    fn remember(&self, batch: &Batch, is_there: impl Fn(usize) -> bool) {
+        if let Some(this_try) = &self.this_try {
+            this_try.end(batch, is_there);
+        }
+    }
+
+    /// A row of the sample has landed: refused in these `words`, or otherwise.
+    fn look_at_sample(&mut self, batch: &Batch, words: Option<&str>) {
+        match self.sample.landed(batch, words) {
+            None => {}
+            Some(Verdict::Rows(between)) => {
+                between.into_iter().for_each(|part| self.put_back(part));
+            }
+            Some(Verdict::All(between, why)) => {
+                between.iter().for_each(|part| self.tally.refuse_all(part, &why));
+                self.end(End::AllRefused);
             }
         }
     }

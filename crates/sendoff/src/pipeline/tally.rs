@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::Policy;
 use super::batch::Batch;
 use super::reply::Reply;
+use super::tries::Fate;
 use crate::text::count;
 use crate::{Arrival, Class, Error, Receipt, Result};
 
@@ -23,6 +24,9 @@ pub(super) struct Tally {
     skipped: Reasons,
     /// Rows of batches whose answers were lost.
     lost: u64,
+    /// Rows that an earlier try of the delivery sent: those that were accepted, and those that may
+    /// have arrived.
+    earlier: (u64, u64),
     requests: u64,
     /// A row is a request of its own, or is sent by something else than requests: nobody needs
     /// their number.
@@ -87,6 +91,14 @@ impl Tally {
         self.skipped.add(row, reason);
     }
 
+    /// A row was sent by an earlier try, and is not sent again.
+    pub(super) fn meet(&mut self, fate: Fate) {
+        match fate {
+            Fate::Accepted => self.earlier.0 += 1,
+            Fate::Open => self.earlier.1 += 1,
+        }
+    }
+
     /// Whether more rows were refused than the policy allows.
     pub(super) fn exceeds(&self, policy: Policy) -> bool {
         self.refused.rows > policy.at_most
@@ -100,8 +112,8 @@ impl Tally {
         }
     }
 
-    /// A batch's answer: rows of it were refused or skipped, the others accepted.
-    pub(super) fn note(&mut self, batch: &Batch, reply: Reply) {
+    /// A batch's answer: rows of it were refused or skipped, the others accepted. Says which were.
+    pub(super) fn note(&mut self, batch: &Batch, reply: Reply) -> Vec<bool> {
         self.requests += 1;
         self.words = reply.words.or_else(|| self.words.take());
         let number = |index: usize| batch.row(index).map_or(0, |row| row.number);
@@ -120,6 +132,7 @@ impl Tally {
             }
         }
         self.accepted += left.iter().filter(|left| **left).count() as u64;
+        left
     }
 
     /// A batch's request failed.
@@ -136,15 +149,20 @@ impl Tally {
         if self.refused.rows > 0 && !policy.succeeds {
             return Err(self.refusal(target, ""));
         }
+        if self.earlier.1 > 0 {
+            return Err(self.open(target));
+        }
         let mut receipt = Receipt::new(target).rows(self.accepted, self.refused.rows);
         if self.read == 0 {
             receipt = receipt
                 .says(format!("The result has no rows, so that nothing was sent to {target}."));
         } else if self.refused.rows > 0 {
             receipt = receipt.says(format!("{target}: {}.", self.counts()));
-        }
-        if self.skipped.rows > 0 {
+        } else if self.skipped.rows > 0 {
             receipt = receipt.remark(self.skips());
+        }
+        if let Some(before) = self.before() {
+            receipt = receipt.remark(before);
         }
         if self.requests > 1 && !self.one_by_one {
             receipt = receipt.remark(format!("It took {} requests.", count(self.requests)));
@@ -160,8 +178,37 @@ impl Tally {
         self.refusal(target, " Nothing was sent of the rows after these.")
     }
 
+    /// The error of a delivery that the vendor would refuse whatever its rows are.
+    pub(super) fn all_refused(&self, target: &str) -> Error {
+        self.refusal(
+            target,
+            " Rows that were tried alone were refused in the same words, so that no more was sent.",
+        )
+    }
+
+    /// The error of a delivery that came to its end but for rows of an earlier try.
+    fn open(&self, target: &str) -> Error {
+        let rows = rows(self.earlier.1);
+        let error = Error::vendor(format!(
+            "An earlier try of this delivery sent {rows} to {target} and got no answer, so that \
+             they may have arrived and were not sent again: look there for them."
+        ));
+        let done = match self.accepted {
+            0 => None,
+            accepted => Some(format!("{} accepted now.", were(accepted))),
+        };
+        let told = done.into_iter().chain(self.before());
+        told.fold(error, Error::remark).may_have_arrived()
+    }
+
+    /// What earlier tries have done.
+    fn before(&self) -> Option<String> {
+        let by = "accepted by an earlier try of this delivery and not sent again.";
+        (self.earlier.0 > 0).then(|| format!("{} {by}", were(self.earlier.0)))
+    }
+
     fn refusal(&self, target: &str, more: &str) -> Error {
-        let message = format!("{target}: {}.{more}", self.counts());
+        let message = format!("{target}: {}.{more}{}", self.counts(), self.stays());
         let (class, status) = self.first.unwrap_or((Class::Vendor, None));
         let error = match class {
             Class::Settings => Error::settings(message),
@@ -180,14 +227,23 @@ impl Tally {
     pub(super) fn fault(&self, fault: Error) -> Error {
         let fault = match self.refused.rows {
             0 => fault,
-            _ => fault.remark(format!("Before that: {}.", self.counts())),
+            _ => fault.remark(format!("Before that: {}.{}", self.counts(), self.stays())),
         };
         self.arrived(fault)
     }
 
+    /// Behind a sentence that counts what was accepted.
+    fn stays(&self) -> &'static str {
+        match (self.accepted, self.lost) {
+            (0, _) | (_, 1..) => "",
+            _ => " What was accepted cannot be taken back.",
+        }
+    }
+
     /// Says what cannot be taken back.
     fn arrived(&self, error: Error) -> Error {
-        match (self.accepted, self.lost) {
+        let error = self.before().into_iter().fold(error, Error::remark);
+        match (self.accepted, self.lost + self.earlier.1) {
             (0, 0) => error,
             (rows, 0) => error.rows_accepted(rows),
             (0, lost) => {
@@ -207,7 +263,7 @@ impl Tally {
     fn counts(&self) -> String {
         let skipped = match self.skipped.rows {
             0 => String::new(),
-            skipped => format!("; {} skipped", count(skipped)),
+            skipped => format!("; {} skipped; {}", count(skipped), self.skipped.text()),
         };
         format!(
             "{} of {} accepted; {} refused; {}{skipped}",

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Batch, BatchLimits, Encoded, Pipeline, Policy, Reply, RowKeys};
+use super::{Batch, BatchLimits, Encoded, Pipeline, Policy, Reply, RowKeys, Tries};
 use crate::egress::{Egress, EgressConfig, Http, Rate, Scope};
 use crate::rows::Layout;
 use crate::spool::{SpoolLimits, SpoolRoom};
@@ -356,7 +356,8 @@ async fn the_policy_decides_over_refused_rows() {
     let (sent, requests) = failing(3, bad, Policy::stop()).await;
     let error = sent.unwrap_err();
     let want = "Bell: 4 of 6 rows accepted; 2 refused; first: row 5 and 1 more, Bell answered 422: \
-                no such bell. Nothing was sent of the rows after these.";
+                no such bell. Nothing was sent of the rows after these. What was accepted cannot be \
+                taken back.";
     assert_eq!(error.message(), want);
     assert_eq!((error.http_status(), error.arrival()), (Some(422), Arrival::Rows(4)));
     assert_eq!(requests, 3);
@@ -550,4 +551,131 @@ async fn two_deliveries_to_one_account_share_its_rate() {
     };
     tokio::join!(one(), one());
     assert_eq!(began.elapsed().as_secs(), 5);
+}
+
+/// Requests for 3,000 rows of which the vendor refuses a body that holds one of `bad`, or any.
+async fn halving(bad: Option<&[u64]>, parallel: usize) -> (Result<Receipt>, Vec<Vec<u64>>) {
+    let requests = Mutex::new(Vec::new());
+    let send = async |batch: Batch| {
+        let rows: Vec<u64> = batch.rows().map(|row| row.number).collect();
+        let refused = bad.is_none_or(|bad| rows.iter().any(|row| bad.contains(row)));
+        requests.lock().unwrap().push(rows);
+        tokio::task::yield_now().await;
+        match refused {
+            true => Reply::refusal(Error::vendor("Bell answered 400: Invalid key.").status(400)),
+            false => Ok(Reply::accepted()),
+        }
+    };
+    let limits = BatchLimits::new(2_500, 100_000).parallel(parallel);
+    let pipeline = pipeline(limits).bisecting().policy(Policy::go_on(1_000));
+    let sent = pipeline.run(numbered(3_000).await, encode, send).await;
+    (sent, requests.into_inner().unwrap())
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_all_rows_is_found_out_with_three() {
+    for parallel in [1, 4] {
+        let (sent, requests) = halving(None, parallel).await;
+        let want = "Bell: 0 of 2,500 rows accepted; 2,500 refused; first: row 1 and 2,499 more, \
+                    Bell answered 400: Invalid key. Rows that were tried alone were refused in \
+                    the same words, so that no more was sent.";
+        assert_eq!(sentence(&sent), want);
+        assert_eq!(requests.len(), 4, "the first batch and three of its rows");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_bad_alone_are_found_whichever_they_are() {
+    for bad in [&[1, 2_500][..], &[1, 2, 3, 4, 5], &[1_251, 1_252], &[2_499], &[2_600]] {
+        for parallel in [1, 4] {
+            let (sent, requests) = halving(Some(bad), parallel).await;
+            let said = sentence(&sent);
+            let want = format!(
+                "Bell: {} of 3,000 rows accepted; {} refused; first: row {}",
+                crate::text::count(3_000 - bad.len() as u64),
+                bad.len(),
+                crate::text::count(bad[0])
+            );
+            assert!(said.starts_with(&want), "{bad:?}: {said}");
+            let taken = requests.iter().filter(|rows| !rows.iter().any(|row| bad.contains(row)));
+            let mut taken: Vec<u64> = taken.flatten().copied().collect();
+            taken.sort_unstable();
+            let good = (1..=3_000).filter(|row| !bad.contains(row));
+            assert!(good.eq(taken), "{bad:?}: each good row once");
+        }
+    }
+}
+
+/// One try of the delivery: which rows were sent, and what was said.
+async fn a_try(
+    tries: &Tries,
+    delivery: u8,
+    data: Value,
+    answer: impl Fn(u64) -> Result<Reply> + Send + Sync,
+) -> (Vec<u64>, Result<Receipt>) {
+    let sent = Mutex::new(Vec::new());
+    let send = async |batch: Batch| {
+        sent.lock().unwrap().extend(numbers(&batch));
+        answer(batch.first())
+    };
+    let pipeline = pipeline(BatchLimits::new(2, 1_000)).policy(Policy::go_on(9));
+    let pipeline = Pipeline { earlier: Some(tries.delivery([delivery; 32])), ..pipeline };
+    let said = pipeline.run(rows(data).await, encode, send).await;
+    (sent.into_inner().unwrap(), said)
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_sent_again_sends_what_is_left() {
+    let tries = Tries::default();
+    let numbered = |list: &[u64]| Value::from_iter(list.iter().map(|n| json!({ "n": n })));
+    let down = |first| match first {
+        5 => Err(Error::vendor("Bell is down.").status(503)),
+        _ => Ok(Reply::accepted()),
+    };
+    let (sent, said) = a_try(&tries, 1, numbered(&[1, 2, 3, 3, 5, 6, 7]), down).await;
+    assert_eq!((sent, said.unwrap_err().arrival()), (vec![1, 2, 3, 3, 5, 6], Arrival::Rows(4)));
+    // Whatever the order, and of equal rows as many as were not sent.
+    let all = numbered(&[7, 6, 5, 3, 3, 3, 2, 1]);
+    let (sent, said) = a_try(&tries, 1, all.clone(), |_| Ok(Reply::accepted())).await;
+    assert_eq!(sent, [7, 6, 5, 3]);
+    let want = "Delivered 4 rows to Bell. 4 rows were accepted by an earlier try of this delivery \
+                and not sent again.";
+    assert!(sentence(&said).starts_with(want), "{said:?}");
+    let (sent, said) = a_try(&tries, 1, all.clone(), |_| Ok(Reply::accepted())).await;
+    assert_eq!((sent.len(), said.is_ok()), (0, true));
+    // Another delivery is another matter.
+    let (sent, _) = a_try(&tries, 2, all, |_| Ok(Reply::accepted())).await;
+    assert_eq!(sent.len(), 8);
+}
+
+#[tokio::test]
+async fn a_row_that_may_have_arrived_is_not_sent_again_and_no_success() {
+    let tries = Tries::default();
+    let data = || json!([{ "n": 1 }, { "n": 2 }, { "n": 3 }, { "n": 4 }, { "n": 5 }]);
+    let lost = |first| match first {
+        3 => Err(Error::vendor("Bell fell silent.").may_have_arrived()),
+        _ => Ok(Reply::accepted()),
+    };
+    a_try(&tries, 1, data(), lost).await.1.unwrap_err();
+    let (sent, said) = a_try(&tries, 1, data(), |_| Ok(Reply::accepted())).await;
+    assert_eq!(sent, [5]);
+    let error = said.unwrap_err();
+    let want = "An earlier try of this delivery sent 2 rows to Bell and got no answer, so that \
+                they may have arrived and were not sent again: look there for them. 1 row was \
+                accepted now. 2 rows were accepted by an earlier try of this delivery and not sent \
+                again.";
+    assert_eq!((error.message(), error.arrival()), (want, Arrival::Maybe));
+}
+
+#[tokio::test]
+async fn a_row_that_was_refused_is_sent_again() {
+    let tries = Tries::default();
+    let data = || json!([{ "n": 1 }, { "n": 2 }, { "n": 3 }]);
+    let refuses = |first| match first {
+        1 => Ok(Reply::accepted().refuse(1, "no")),
+        _ => Reply::refusal(Error::vendor("Bell answered 422: no.").status(422)),
+    };
+    a_try(&tries, 1, data(), refuses).await.1.unwrap_err();
+    let (sent, said) = a_try(&tries, 1, data(), |_| Ok(Reply::accepted())).await;
+    assert_eq!((sent, said.is_ok()), (vec![2, 3], true));
 }
