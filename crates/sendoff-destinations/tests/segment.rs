@@ -366,3 +366,21 @@ async fn a_query_without_ids_and_an_event_without_a_name_are_told_before_anythin
     let (answer, _) = nameless.send().await;
     assert!(answer["validation_errors"]["event"].is_string(), "{answer}");
 }
+
+#[tokio::test]
+async fn an_id_of_blanks_is_no_id() {
+    let fields =
+        json!({ "dimensions": [field("u.id", &["user_id"]), field("u.mail", &["email"])] });
+    let row =
+        |id: &str, mail: &str| json!({ "u.id": { "value": id }, "u.mail": { "value": mail } });
+    let data = json!({ "fields": fields, "data": [row("  ", "a@x.example"), row(" ", "\t")] });
+    let (answer, bodies) = sending("segment_event", data).send().await;
+    let said = answer["message"].as_str().unwrap();
+    assert!(
+        said.contains("1 of 2 rows accepted; 1 refused; first: row 2, it has no user"),
+        "{said}"
+    );
+    let calls = calls(bodies);
+    assert_eq!(calls[0]["userId"], Value::Null);
+    assert!(calls[0]["anonymousId"].is_string());
+}

@@ -375,6 +375,11 @@ impl<F: Fake> Stage<F> {
         self.execute(action, query(settings, form, data)).await
     }
 
+    /// Sends with the stand-in's own settings and answers, and these.
+    pub async fn send_with(&self, action: &str, form: Value, data: &str) -> Value {
+        self.send(action, self.settings(), with(json!(self.vendor.answers()), form), data).await
+    }
+
     /// The fields of the form after these answers, by name.
     pub async fn form(&self, action: &str, settings: &Value, answers: Value) -> Value {
         let body = json!({ "type": "query", "data": settings, "form_params": answers });
@@ -461,6 +466,18 @@ pub fn query(settings: Value, form: Value, data: &str) -> Value {
             "data": data,
         },
     })
+}
+
+/// Rows of one column with a tag, and of further ones without.
+pub fn rows(tag: &str, names: &[&str], rows: &[&[Value]]) -> String {
+    let field = |(n, name): (usize, &&str)| json!({ "name": name, "label": name, "tags": if n == 0 { json!([tag]) } else { json!([]) } });
+    let fields: Vec<_> = names.iter().enumerate().map(field).collect();
+    let row = |row: &&[Value]| -> Value {
+        let cells = names.iter().zip(row.iter());
+        cells.map(|(name, value)| ((*name).to_owned(), json!({ "value": value }))).collect()
+    };
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    json!({ "fields": { "dimensions": fields }, "data": rows }).to_string()
 }
 
 /// `base` with these members too.

@@ -2,7 +2,7 @@
 //! <https://developers.hubspot.com/docs/api-reference/2026-03/crm/objects/contacts/batch/update-contacts>
 //! and <https://developers.hubspot.com/docs/api-reference/2026-03/crm/properties/get-properties> as
 //! they were on 25 November 2026: it refuses a whole request for one unknown property, one id that
-//! comes twice, or one record too many.
+//! comes twice, or one record too many, and an upsert whose records name no unique property.
 
 use std::collections::HashSet;
 
@@ -27,11 +27,12 @@ pub(crate) struct FakeHubspot {
 /// In front of a row's number, so that an id has no leading zero.
 const AHEAD: u64 = 70_000_000_000;
 
-const PROPERTIES: [(&str, &str, bool); 5] = [
+const PROPERTIES: [(&str, &str, bool); 6] = [
     ("crm_city", "string", false),
     ("email", "string", false),
     ("lifetime_value", "number", false),
     ("birthday", "date", false),
+    ("lifecyclestage", "enumeration", false),
     ("createdate", "datetime", true),
 ];
 
@@ -66,24 +67,29 @@ impl FakeHubspot {
         match (&head.method, &path[..]) {
             (&Method::GET, ["crm", "properties", "2026-03", objects]) if *objects == self.path => {
                 let list = PROPERTIES.map(|(name, kind, read_only)| {
-                    json!({"name": name, "label": name, "type": kind,
+                    let options = match kind {
+                        "enumeration" => json!([{"value": "customer", "label": "Customer"}]),
+                        _ => json!([]),
+                    };
+                    json!({"name": name, "label": name, "type": kind, "fieldType": "select",
+                           "options": options, "hasUniqueValue": false,
                            "modificationMetadata": {"readOnlyValue": read_only}})
                 });
                 answer(200, &json!({"results": list}))
             }
             (
                 &Method::POST,
-                ["crm", "objects", "2026-03", objects, "batch", "update" | "upsert"],
+                ["crm", "objects", "2026-03", objects, "batch", verb @ ("update" | "upsert")],
             ) if *objects == self.path
                 && header("content-type").is_some_and(|kind| kind == "application/json") =>
             {
-                self.take(serde_json::from_str(&text).unwrap_or_default())
+                self.take(serde_json::from_str(&text).unwrap_or_default(), *verb == "upsert")
             }
             _ => refusal(404, "OBJECT_NOT_FOUND", "resource not found"),
         }
     }
 
-    fn take(&self, body: Value) -> Response<Bytes> {
+    fn take(&self, body: Value, upsert: bool) -> Response<Bytes> {
         let invalid = |message: &str| refusal(400, "VALIDATION_ERROR", message);
         let Some(inputs) = body["inputs"].as_array().filter(|inputs| !inputs.is_empty()) else {
             return invalid("Some required fields were not set: [inputs]");
@@ -97,6 +103,11 @@ impl FakeHubspot {
             if !ids.insert(id) {
                 return invalid("Duplicate IDs found in batch input");
             }
+            match input["idProperty"].as_str() {
+                None if upsert => return invalid("idProperty is required for upsert"),
+                None | Some("email") => {}
+                Some(name) => return invalid(&format!("Property {name} is not unique")),
+            }
             let Some(properties) = input["properties"].as_object() else {
                 return invalid("Some required fields were not set: [properties]");
             };
@@ -106,6 +117,11 @@ impl FakeHubspot {
                     None => return invalid(&format!("Property \"{name}\" does not exist")),
                     Some((.., true)) => {
                         return invalid(&format!("\"{name}\" is a read only property"));
+                    }
+                    Some((_, "enumeration", _))
+                        if !matches!(value.as_str(), Some("" | "customer")) =>
+                    {
+                        return invalid(&format!("{value} was not one of the allowed options"));
                     }
                     Some((_, "date", _)) if value.as_str() != Some("636163200000") => {
                         return invalid(&format!("{value} is not a valid date in UTC"));
@@ -126,7 +142,8 @@ impl FakeHubspot {
                 None => self.ledger.stranger(),
             }
         }
-        let results: Vec<_> = inputs.iter().map(|input| json!({"id": input["id"]})).collect();
+        let result = |input: &Value| json!({"id": input["id"], "objectWriteTraceId": input["objectWriteTraceId"]});
+        let results: Vec<_> = inputs.iter().map(result).collect();
         answer(200, &json!({"status": "COMPLETE", "results": results}))
     }
 }

@@ -111,7 +111,7 @@ impl Mapping {
                 out.push(b',');
             }
             out.extend_from_slice(&target.key);
-            if let Err(why) = self.write_value(value, target.kind, out) {
+            if let Err(why) = self.write_value(value, &target.kind, out) {
                 let name = row.columns().get(target.column).map_or("", |column| &column.name);
                 return Ok(Err(format!("{name} {why}")));
             }
@@ -123,7 +123,7 @@ impl Mapping {
     fn write_value(
         &self,
         value: CellValue<'_>,
-        kind: Kind,
+        kind: &Kind,
         out: &mut Vec<u8>,
     ) -> Result<(), String> {
         let text = value.text();
@@ -131,6 +131,7 @@ impl Mapping {
             (_, value) if value.is_empty() => write_json_text("", out),
             (Kind::Text, CellValue::Text(text)) => write_json_text(text, out),
             (Kind::Text, _) => write_json_text(text, out),
+            (Kind::Chosen(options), _) => write_json_text(&options.stored(text)?, out),
             (Kind::Bool, _) => match text.trim().to_ascii_lowercase().as_str() {
                 "true" | "yes" | "1" => write_json_text("true", out),
                 "false" | "no" | "0" => write_json_text("false", out),
@@ -212,12 +213,14 @@ mod tests {
         assert_eq!(found(&column("u.city", "Town", &[])).as_deref(), Ok("city"));
         assert_eq!(found(&column("u.ltv", "Lifetime Value", &[])).as_deref(), Ok("lifetime_value"));
         let tagged = column("users.city", "City", &["hubspot:Date_of_birth"]);
-        assert_eq!(property(&tagged, Some(&known)), Ok(("date_of_birth".into(), Kind::Date)));
+        assert!(
+            matches!(property(&tagged, Some(&known)), Ok((name, Kind::Date)) if name == "date_of_birth")
+        );
         let none = column("u.x", "X", &[]);
         assert_eq!(found(&none), Err("is no property in HubSpot"));
         let created = column("u.createdate", "X", &[]);
         assert_eq!(found(&created), Err("is a read-only property in HubSpot"));
-        assert_eq!(property(&none, None), Ok(("u_x".into(), Kind::Text)));
+        assert!(matches!(property(&none, None), Ok((name, Kind::Text)) if name == "u_x"));
     }
 
     fn written(value: CellValue<'_>, kind: Kind) -> Result<String, String> {
@@ -232,7 +235,7 @@ mod tests {
             targets: Vec::new(),
         };
         let mut out = Vec::new();
-        mapping.write_value(value, kind, &mut out)?;
+        mapping.write_value(value, &kind, &mut out)?;
         Ok(String::from_utf8(out).expect("JSON is text"))
     }
 
@@ -250,5 +253,22 @@ mod tests {
         assert_eq!(written(moment, Kind::Moment).as_deref(), Ok("\"2026-11-25T13:00:00Z\""));
         assert!(written(CellValue::Text("soon"), Kind::Moment).is_err());
         assert!(written(CellValue::Text("maybe"), Kind::Bool).is_err());
+    }
+
+    #[test]
+    fn what_is_one_of_a_list_is_sent_by_the_name_that_hubspot_stores() {
+        let stages = [("lead", "Lead"), ("customer", "Paying Customer")];
+        let one = Property::new("lifecyclestage", "enumeration").with_options("select", &stages);
+        let several = one.clone().with_options("checkbox", &stages);
+        let sent = |property: &Property, text| written(CellValue::Text(text), property.kind());
+        assert_eq!(sent(&one, "customer").as_deref(), Ok("\"customer\""));
+        assert_eq!(sent(&one, " paying customer").as_deref(), Ok("\"customer\""));
+        let why = "is \"Lead;customer\" and HubSpot's options are lead, customer";
+        assert_eq!(sent(&one, "Lead;customer"), Err(why.to_owned()));
+        assert_eq!(sent(&several, "Lead; customer").as_deref(), Ok("\"lead;customer\""));
+        assert_eq!(sent(&several, ";Lead").as_deref(), Ok("\";lead\""));
+        assert!(sent(&several, "Lead;nobody").is_err());
+        let elsewhere = Property::new("hubspot_owner_id", "enumeration");
+        assert_eq!(sent(&elsewhere, "17").as_deref(), Ok("\"17\""));
     }
 }

@@ -10,17 +10,17 @@ pub(crate) mod fake;
 mod mapping;
 mod property;
 mod reply;
+mod rows;
 
-use std::collections::{HashSet, VecDeque};
-
-use sendoff::pipeline::{BatchLimits, Encoded, OnRefusal, Pick, Pipeline};
+use sendoff::pipeline::{Batch, BatchLimits, OnRefusal, Pick, Pipeline, Reply};
 use sendoff::prelude::*;
-use sendoff::{Commit, Rate, Repeatable, Row, write_json_text};
+use sendoff::{Commit, LookerVersion, Rate, Repeatable};
 use sha2::{Digest, Sha256};
 
 use crate::Difference;
 use crate::shared::aws::hex;
 use mapping::Mapping;
+use rows::Encoder;
 
 /// What a Looker admin fills in once.
 #[derive(Fields)]
@@ -85,6 +85,7 @@ pub(crate) const fn spec(name: &'static str, label: &'static str) -> Spec {
         .formats(&[Format::JsonDetailLiteStream])
         .raw_values()
         .streaming()
+        .minimum_looker(LookerVersion::new(6, 2, 0))
         .vendor_docs("https://developers.hubspot.com/docs/api-reference/2026-03/overview")
         .delivery(Repeatable::Parts, Commit::Streaming, false)
 }
@@ -110,11 +111,19 @@ const BYTES: usize = 4 << 20;
 /// (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
 const RATE: Rate = Rate::Requests(9.0);
 
+/// Requests at a time.
+const PARALLEL: usize = 4;
+
 impl Objects {
-    /// Offers the properties that are unique, where the token may see them.
+    /// Offers the properties that are unique and names those that can be written, where the token
+    /// may see them.
     pub(crate) async fn form(self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
         let known = property::list(cx.http(), &cx.settings.hubspot_access_token, self.path).await?;
-        let unique = known.into_iter().flatten().filter(|property| property.is_unique());
+        let known = known.unwrap_or_default();
+        if !known.is_empty() {
+            form.unknown_columns.remark(&property::named(&known));
+        }
+        let unique = known.iter().filter(|property| property.is_unique());
         let choices: Vec<_> =
             unique.map(|property| (property.name.clone(), property.label())).collect();
         if !choices.is_empty() {
@@ -138,59 +147,31 @@ impl Objects {
         let mut mapping = Mapping::new(known, &form, cx, id.index);
         mapping.extend(rows.columns())?;
         let most = cx.settings.batch_rows();
-        let mut recent = Recent::new(most);
-        let mut properties = Vec::new();
+        let mut encoder = Encoder::new(&id, id_property, mapping, most);
         let verb = if form.mode == Mode::Upsert { "upsert" } else { "update" };
         let url = format!("https://api.hubapi.com/crm/objects/2026-03/{}/batch/{verb}", self.path);
-        let limits = BatchLimits::new(most, BYTES)
-            .parallel(4)
-            .rate(RATE)
-            .cool_down(std::time::Duration::from_secs(10));
-        let named = id_property.clone();
-        let encode = |row: &Row, out: &mut Vec<u8>| {
-            let value = row.get(&id).value();
-            let id = value.text().trim();
-            if id.is_empty() {
-                return Ok(Encoded::skipped("it has no id"));
-            }
-            mapping.extend(row.columns())?;
-            properties.clear();
-            if let Err(why) = mapping.write(row, &mut properties)? {
-                return Ok(Encoded::refused(why));
-            }
-            if let Some(earlier) = recent.meet(id, row.number()) {
-                return Ok(Encoded::refused(format!(
-                    "it has the same id as row {earlier}, and HubSpot takes an id once in a request"
-                )));
-            }
-            out.extend_from_slice(b"{\"id\":");
-            write_json_text(id, out);
-            if let Some(name) = &named {
-                out.extend_from_slice(b",\"idProperty\":");
-                write_json_text(name, out);
-            }
-            out.extend_from_slice(b",\"properties\":{");
-            out.extend_from_slice(&properties);
-            out.extend_from_slice(b"}}");
-            Ok(Encoded::Row)
-        };
+        let limits = BatchLimits::new(most, BYTES).parallel(PARALLEL).rate(RATE);
+        let limits = limits.cool_down(std::time::Duration::from_secs(10));
         let account = hex(&Sha256::digest(token.expose()));
         Pipeline::new(cx, limits)
             .frame("{\"inputs\":[", ",", "]}")
             .policy(form.on_refusal.policy())
             .bisecting()
             .shared_by(format!("hubspot {account}"))
-            .run(rows, encode, |batch| {
-                let url = &url;
-                async move {
-                    let call = batch.http().post(url).bearer(token).body(batch.body());
-                    // The same update twice is the same as once, and so is an upsert.
-                    let call = call.header("content-type", "application/json").repeatable();
-                    reply::read(call.send().await?, &batch).await
-                }
-            })
+            .run(rows, |row, out| encoder.write(row, out), |batch| post(batch, &url, token))
             .await
     }
+}
+
+async fn post(batch: Batch, url: &str, token: &Secret) -> Result<Reply> {
+    let call = batch.http().post(url).bearer(token).body(batch.body());
+    // The same update twice is the same as once, and so is an upsert.
+    let call = call.header("content-type", "application/json").repeatable();
+    let reply = call.send().await?;
+    if let Some(rest) = reply::rest(&reply) {
+        batch.hold(rest);
+    }
+    reply::read(reply, &batch).await
 }
 
 impl Settings {
@@ -210,35 +191,6 @@ impl Form {
                 "Choose the unique property by which HubSpot finds the records, such as email.",
             )),
         }
-    }
-}
-
-/// The ids of the rows that may still get into the same request.
-struct Recent {
-    most: usize,
-    order: VecDeque<(String, u64)>,
-    known: HashSet<String>,
-}
-
-impl Recent {
-    fn new(most: usize) -> Self {
-        Self { most, order: VecDeque::with_capacity(most), known: HashSet::with_capacity(most) }
-    }
-
-    /// The number of the earlier row that has this id; else remembers it.
-    fn meet(&mut self, id: &str, number: u64) -> Option<u64> {
-        if self.known.contains(id) {
-            let earlier = self.order.iter().find(|(known, _)| known == id);
-            return Some(earlier.map_or(number, |(_, row)| *row));
-        }
-        if self.order.len() == self.most
-            && let Some((oldest, _)) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.known.insert(id.to_owned());
-        self.order.push_back((id.to_owned(), number));
-        None
     }
 }
 
@@ -281,7 +233,22 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         reference: "An id that comes twice in a request refuses all of it.",
-        ours: "The second row is refused and says which row has the same id.",
+        ours: "The second row is refused and says which row has the same id. Rows with one id that are more than a request apart are sent, and if requests overlap either may be the last.",
+        switch: None,
+    },
+    Difference {
+        reference: "A value that is none of a property's options fails its batch; labels are not understood.",
+        ours: "An option's label is sent as its value, and what is no option refuses the row and says which there are.",
+        switch: None,
+    },
+    Difference {
+        reference: "A pivoted query sends cells that HubSpot cannot read.",
+        ours: "A pivoted field fails the delivery before the row is sent, and is named.",
+        switch: None,
+    },
+    Difference {
+        reference: "Lookers from 5.5 to 6.1 see the action and send `json_detail`.",
+        ours: "Looker 6.2 is the least, because the data is read as a stream.",
         switch: None,
     },
     Difference {
@@ -299,17 +266,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_id_is_taken_once_in_as_many_rows_as_a_request_has() {
-        let mut recent = Recent::new(2);
-        assert_eq!(recent.meet("a", 1), None);
-        assert_eq!(recent.meet("a", 2), Some(1));
-        assert_eq!(recent.meet("b", 3), None);
-        assert_eq!(recent.meet("a", 4), Some(1));
-        assert_eq!(recent.meet("c", 5), None);
-        assert_eq!(recent.meet("a", 6), None);
-    }
 
     #[test]
     fn the_batch_size_is_one_that_hubspot_takes() {

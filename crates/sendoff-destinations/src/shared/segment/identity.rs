@@ -47,7 +47,7 @@ impl Identity {
     ) -> Result<(), Encoded> {
         let id = |place: Option<usize>| {
             let cell = place.map(|place| row.at(place)).filter(|cell| !cell.is_pivoted())?;
-            Some(cell.value()).filter(|value| !value.is_empty())
+            Some(cell.value()).filter(|value| !value.text().trim().is_empty())
         };
         let (user, anonymous, group) = (id(self.user), id(self.anonymous), id(self.group));
         if self.kind == Kind::Group && group.is_none() {

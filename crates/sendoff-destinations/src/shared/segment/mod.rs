@@ -169,7 +169,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         switch: None,
     },
     Difference {
-        reference: "A second delivery of the same data, and each retry, makes new events.",
+        reference: "The same delivery sent again makes new events.",
         ours: "Each event has a `messageId` made of the delivery, the row's number and its \
                content, by which Segment drops repeats.",
         switch: None,
