@@ -9,21 +9,9 @@ use sendoff_destinations::Config;
 use serde_json::{Value, json};
 
 use stage::{
-    Script, Stage, answer, builder_of, call, delivered, egress, message, query, refused, text,
-    with, with_status,
+    Script, Stage, answer, builder_of, call, delivered, egress, message, query, refused, rows,
+    text, with, with_status,
 };
-
-/// Rows of one column with a tag, and of further ones without.
-fn rows(tag: &str, names: &[&str], rows: &[&[Value]]) -> String {
-    let field = |(n, name): (usize, &&str)| json!({ "name": name, "label": name, "tags": if n == 0 { json!([tag]) } else { json!([]) } });
-    let fields: Vec<_> = names.iter().enumerate().map(field).collect();
-    let row = |row: &&[Value]| -> Value {
-        let cells = names.iter().zip(row.iter());
-        cells.map(|(name, value)| ((*name).to_owned(), json!({ "value": value }))).collect()
-    };
-    let rows: Vec<_> = rows.iter().map(row).collect();
-    json!({ "fields": { "dimensions": fields }, "data": rows }).to_string()
-}
 
 /// A stage with a destination's stand-in, and what sends to it with the stand-in's own answers.
 async fn before(action: &str) -> Stage {

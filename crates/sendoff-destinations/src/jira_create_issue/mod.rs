@@ -4,13 +4,14 @@ mod document;
 #[cfg(feature = "fakes")]
 mod fake;
 mod fields;
+mod form;
 mod issue;
 mod rows;
 mod site;
 
 use sendoff::pipeline::OnRefusal;
 use sendoff::prelude::*;
-use sendoff::{Choices, Commit, Repeatable};
+use sendoff::{Commit, Repeatable};
 
 use crate::Difference;
 use crate::shared::wording::{Wanted, Wording, counts};
@@ -35,6 +36,10 @@ pub(crate) struct Settings {
     /// then does not count.
     #[field(default = "basic")]
     login_with: LoginWith,
+    /// Yes lets the address begin with http://, for a JIRA in a network of your own: the login and
+    /// the data then go there unencrypted.
+    #[field(label = "Allow Unencrypted HTTP")]
+    allow_http: bool,
 }
 
 #[derive(Fields)]
@@ -61,15 +66,17 @@ pub(crate) struct Form {
     /// What becomes of the result.
     #[field(default = "create")]
     mode: Mode,
-    /// Whether the data is attached as a file.
+    /// Whether the data is attached as a file; not with an issue for each row.
     #[field(default = "yes")]
     attach: bool,
-    /// The name of the attached file; {title}, {date} and the like may stand in it.
+    /// The name of the attached file; {title}, {date} and the like may stand in it. Not with an
+    /// issue for each row.
     filename: Option<String>,
     /// How many of the first rows stand as a table in the description; for formats that have rows.
+    /// With an issue for each row, 1 or more shows its row.
     #[field(label = "Rows In The Description", default = "0")]
     table_rows: u32,
-    /// What happens if the result has no rows.
+    /// What happens if the result has no rows. With an issue for each row there is then none.
     #[field(default = "send")]
     if_empty: IfEmpty,
     #[field(flatten)]
@@ -107,6 +114,11 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         reference: "Ports and paths of the address get lost or doubled.",
         ours: "The address is used as it is written.",
         switch: None,
+    },
+    Difference {
+        reference: "An address with http:// is called, and the password sent unencrypted.",
+        ours: "It is refused unless the admin allows it.",
+        switch: Some("allow_http"),
     },
     Difference {
         reference: "Issue types are those of all projects, sub-tasks included.",
@@ -147,43 +159,12 @@ impl Action for Jira {
         .delivery(Repeatable::Nothing, Commit::LastByte, false);
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
-        let site = Site::open(cx, &cx.settings).await?;
-        let projects = cx.remember("projects", site.projects()).await?;
-        if projects.items.is_empty() {
-            return Err(Error::settings(
-                "This account sees no JIRA project. Give it the right to browse projects and to \
-                 create issues.",
-            ));
-        }
-        let first = projects.items.first().map(|item| item.id.clone());
-        let project = form.project.value().map(str::to_owned).or(first).unwrap_or_default();
-        Choices::of("projects", projects).searched(&mut form.project, &mut form.find_project);
-        let types = site.issue_types(&project);
-        let types = cx.remember(&format!("issue types {project}"), types).await?;
-        if types.items.is_empty() {
-            form.issue_type.describe("This account can create no issues in this project.");
-            return Ok(());
-        }
-        // A type of another project is no answer for this one.
-        let known =
-            form.issue_type.value().filter(|id| types.items.iter().any(|item| item.id == *id));
-        let kind = known.map_or_else(|| types.items[0].id.clone(), str::to_owned);
-        if known.is_none() {
-            form.issue_type.forget();
-        }
-        Choices::of("issue types", types).offered(&mut form.issue_type);
-        let fields = site.fields(&project, &kind);
-        let fields = cx.remember(&format!("fields {project} {kind}"), fields).await?;
-        let required = fields::required(&fields);
-        if !required.is_empty() {
-            let names = required.join("; ");
-            form.further_fields.remark(&format!("Issues of this type must have: {names}."));
-        }
-        Ok(())
+        // Boxed: it holds three questions at a time.
+        Box::pin(form::draw(cx, form)).await
     }
 
     fn lane(&self, settings: &Settings, _: &Form) -> String {
-        let host = site::address(&settings.address).ok();
+        let host = site::address(settings).ok();
         let host = host.as_ref().and_then(|url| url.host_str());
         format!("jira {}", host.unwrap_or_default())
     }

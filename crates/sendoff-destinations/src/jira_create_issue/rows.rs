@@ -25,8 +25,13 @@ pub(super) async fn deliver(
     // What it says of the whole is the same for all rows.
     let wording = Wording::before(cx, &data, None)?;
     let encode = |row: &sendoff::Row, out: &mut Vec<u8>| {
-        let summary = wording.text_of("summary", &form.summary, Some(row))?;
-        let text = wording.text_of("description", &form.description, Some(row))?;
+        let texts = wording.text_of("summary", &form.summary, Some(row)).and_then(|summary| {
+            Ok((summary, wording.text_of("description", &form.description, Some(row))?))
+        });
+        let (summary, text) = match texts {
+            Ok(texts) => texts,
+            Err(fault) => return Ok(Encoded::refused(fault.message().to_owned())),
+        };
         if summary.trim().is_empty() {
             return Ok(Encoded::refused("its summary is empty"));
         }

@@ -58,7 +58,19 @@ pub(super) struct Issue {
 }
 
 /// The address as the admin wrote it: its port and path stay.
-pub(super) fn address(text: &str) -> Result<Url> {
+pub(super) fn address(settings: &super::Settings) -> Result<Url> {
+    let url = read_address(&settings.address)?;
+    if url.scheme() == "http" && !settings.allow_http {
+        return Err(Error::settings(
+            "The address of JIRA begins with http://, so that the password would be sent \
+             unencrypted. Use https://, or set \"Allow Unencrypted HTTP\" to Yes.",
+        )
+        .field("address"));
+    }
+    Ok(url)
+}
+
+fn read_address(text: &str) -> Result<Url> {
     let wrong = |why: &str| {
         Error::settings(format!(
             "The address of JIRA is not valid: {why}. It must look like https://example.atlassian.net."
@@ -87,7 +99,7 @@ impl<'a> Site<'a> {
         cx: &'a Context<super::Settings>,
         settings: &'a super::Settings,
     ) -> Result<Self> {
-        let base = address(&settings.address)?;
+        let base = address(settings)?;
         let mut site = Self {
             http: cx.http(),
             user: settings.username.trim(),
@@ -306,11 +318,27 @@ mod tests {
             ("http://jira.local", "http://jira.local/"),
             ("https://x.example/a?b#c", "https://x.example/a"),
         ] {
-            assert_eq!(address(given).unwrap().as_str(), want);
+            assert_eq!(read_address(given).unwrap().as_str(), want);
         }
         for wrong in ["", "ftp://x.example", "https://", "https://user:pass@x.example"] {
-            assert!(address(wrong).is_err(), "{wrong}");
+            assert!(read_address(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_password_goes_out_unencrypted_only_if_the_admin_says_so() {
+        let settings = |address: &str, allow_http| crate::jira_create_issue::Settings {
+            address: address.into(),
+            username: "u".into(),
+            password: "p".into(),
+            login_with: LoginWith::Basic,
+            allow_http,
+        };
+        let refused = address(&settings("http://jira.local", false)).unwrap_err();
+        assert!(refused.message().contains("Allow Unencrypted HTTP"), "{refused}");
+        assert!(address(&settings("http://jira.local", true)).is_ok());
+        // Without a scheme it is https.
+        assert_eq!(address(&settings("jira.local", false)).unwrap().scheme(), "https");
     }
 
     #[test]

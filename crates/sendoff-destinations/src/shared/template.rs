@@ -47,7 +47,7 @@ impl Facts {
 /// # Errors
 /// A sentence for the person who wrote the template.
 pub(super) fn expand(template: &str, facts: &Facts) -> Result<String, String> {
-    let mut out = Bounded { text: String::new(), longest: LONGEST };
+    let mut out = Bounded::new(LONGEST);
     let mut rest = template;
     while let Some(at) = rest.find(['{', '}']) {
         let (before, brace) = rest.split_at(at);
@@ -83,7 +83,7 @@ pub(crate) fn text(
     facts: &Facts,
     own: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, String> {
-    let mut out = Bounded { text: String::new(), longest };
+    let mut out = Bounded::new(longest);
     let mut rest = template;
     while let Some(at) = rest.find(['{', '}']) {
         let (before, brace) = rest.split_at(at);
@@ -94,6 +94,8 @@ pub(crate) fn text(
             Some(value) => out.push(&value).is_ok(),
             None => placeholder(name, facts, &mut out).is_ok(),
         });
+        // A value that has no room is no unknown name: people would get the template's own text.
+        out.fits()?;
         rest = match inside.filter(|_| known) {
             Some((_, after)) => after,
             None => {
@@ -189,16 +191,29 @@ struct Bounded {
     text: String,
     /// In bytes.
     longest: usize,
+    /// Something had no room.
+    is_over: bool,
 }
 
 impl Bounded {
+    fn new(longest: usize) -> Self {
+        Self { text: String::new(), longest, is_over: false }
+    }
+
     fn push(&mut self, text: &str) -> Result<(), String> {
-        let longest = self.longest;
-        if self.text.len() + text.len() > longest {
-            return Err(format!("It becomes longer than {longest} bytes."));
-        }
+        self.is_over |= self.text.len() + text.len() > self.longest;
+        self.fits()?;
         self.text.push_str(text);
         Ok(())
+    }
+
+    /// # Errors
+    /// A sentence that says how much there may be.
+    fn fits(&self) -> Result<(), String> {
+        match self.is_over {
+            true => Err(format!("It becomes longer than {} bytes.", self.longest)),
+            false => Ok(()),
+        }
     }
 }
 

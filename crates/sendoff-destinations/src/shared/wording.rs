@@ -112,6 +112,9 @@ impl Wording {
     }
 
     /// As [`text`](Self::text), where the names and labels of columns stand for the row's values.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text); with a row, in words that read behind the row's number.
     pub(crate) fn text_of(
         &self,
         field: &'static str,
@@ -119,8 +122,10 @@ impl Wording {
         row: Option<&Row>,
     ) -> Result<String> {
         let value = |name: &str| row.and_then(|row| cell(row, name)).or_else(|| self.value(name));
-        template::text(template, LONGEST_TEXT, &self.facts, &value)
-            .map_err(|why| Error::form(field, why))
+        template::text(template, LONGEST_TEXT, &self.facts, &value).map_err(|why| match row {
+            Some(_) => Error::form(field, format!("{field}: {why}")),
+            None => Error::form(field, why),
+        })
     }
 
     fn value(&self, name: &str) -> Option<String> {
@@ -227,6 +232,23 @@ mod tests {
         let wording = Wording::for_test("[]", 0).await;
         let text = wording.text_of("to", "{u.mail} {Users Mail} {u.name} {title}", Some(&row));
         assert_eq!(text.unwrap(), "a@x.example a@x.example {u.name} Orders <Q4> & more");
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_too_long_is_an_error_and_not_its_placeholder() {
+        let long = "x".repeat(LONGEST_TEXT);
+        let rows = format!(r#"[{{"o.note":"{long}"}}]"#);
+        let stream =
+            ByteStream::new(futures_util::stream::once(std::future::ready(Ok(rows.into()))));
+        let row = sendoff::testing::json_rows(stream).await.unwrap().next().await.unwrap().unwrap();
+        let wording = Wording::for_test("[]", 0).await;
+        let text = |template| wording.text_of("description", template, Some(&row));
+        assert_eq!(text("{o.note}").unwrap(), long);
+        let error = text("N: {o.note}").unwrap_err();
+        assert_eq!(error.message(), "description: It becomes longer than 65536 bytes.");
+        // So is a placeholder of everybody's that has no room left.
+        let error = text("{o.note}{date}").unwrap_err();
+        assert_eq!(error.field_name(), Some("description"));
     }
 
     #[test]

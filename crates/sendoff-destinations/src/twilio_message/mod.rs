@@ -120,7 +120,11 @@ async fn rows(
                 shown.push(format!("{to}: {}", text.fill(&row)));
             }
         }
-        return Ok(Receipt::new("Twilio").says(format!("Nothing was sent. {}", shown.join(" | "))));
+        let shown = match shown.is_empty() {
+            true => "The result has no rows.".to_owned(),
+            false => shown.join(" | "),
+        };
+        return Ok(Receipt::new("Twilio").says(format!("Nothing was sent. {shown}")));
     }
     let mut known = HashSet::new();
     let mut line = String::new();
