@@ -135,7 +135,11 @@ fn status(error: &Error) -> (u16, &'static str) {
             Some(403) => (403, "PERMISSION_DENIED"),
             _ => (400, "FAILED_PRECONDITION"),
         },
-        Class::Form => (400, "INVALID_ARGUMENT"),
+        Class::Form => match error.http_status() {
+            Some(404) => (404, "NOT_FOUND"),
+            Some(409 | 412) => (409, "ALREADY_EXISTS"),
+            _ => (400, "INVALID_ARGUMENT"),
+        },
         Class::Login => match error.http_status() {
             Some(403) => (403, "PERMISSION_DENIED"),
             _ => (401, "UNAUTHENTICATED"),
@@ -153,7 +157,7 @@ fn status(error: &Error) -> (u16, &'static str) {
             Some(403) => (403, "PERMISSION_DENIED"),
             Some(404) => (404, "NOT_FOUND"),
             Some(408) => (408, "DEADLINE_EXCEEDED"),
-            Some(409) => (409, "ALREADY_EXISTS"),
+            Some(409 | 412) => (409, "ALREADY_EXISTS"),
             Some(413) => (413, "OUT_OF_RANGE"),
             Some(429) => (429, "RESOURCE_EXHAUSTED"),
             Some(code @ 400..=499) => (code, "INVALID_ARGUMENT"),
@@ -186,6 +190,55 @@ mod tests {
             of_delivery(&Err(Error::vendor("X fell silent.").may_have_arrived()), None, &redact);
         assert_eq!(lost.looker.error.unwrap().status_code, "UNKNOWN");
         assert!(lost.looker.message.unwrap().contains("may have arrived"));
+    }
+
+    #[test]
+    fn the_code_tells_who_acts_by_class_and_status() {
+        type Make = fn(&'static str) -> Error;
+        let form: Make = |text| Error::form("path", text);
+        let (settings, login): (Make, Make) = (Error::settings, Error::login);
+        let (vendor, looker, hub): (Make, Make, Make) = (Error::vendor, Error::looker, Error::hub);
+        for (make, status, code, name) in [
+            (settings, None, 400, "FAILED_PRECONDITION"),
+            (settings, Some(401), 401, "UNAUTHENTICATED"),
+            (settings, Some(403), 403, "PERMISSION_DENIED"),
+            (settings, Some(404), 400, "FAILED_PRECONDITION"),
+            (form, None, 400, "INVALID_ARGUMENT"),
+            (form, Some(400), 400, "INVALID_ARGUMENT"),
+            (form, Some(404), 404, "NOT_FOUND"),
+            (form, Some(409), 409, "ALREADY_EXISTS"),
+            (form, Some(412), 409, "ALREADY_EXISTS"),
+            (login, None, 401, "UNAUTHENTICATED"),
+            (login, Some(403), 403, "PERMISSION_DENIED"),
+            (looker, None, 400, "DATA_LOSS"),
+            (looker, Some(500), 400, "DATA_LOSS"),
+            (hub, None, 500, "INTERNAL"),
+            (hub, Some(413), 413, "RESOURCE_EXHAUSTED"),
+            (vendor, None, 502, "UNAVAILABLE"),
+            (vendor, Some(400), 400, "INVALID_ARGUMENT"),
+            (vendor, Some(401), 401, "UNAUTHENTICATED"),
+            (vendor, Some(403), 403, "PERMISSION_DENIED"),
+            (vendor, Some(404), 404, "NOT_FOUND"),
+            (vendor, Some(408), 408, "DEADLINE_EXCEEDED"),
+            (vendor, Some(409), 409, "ALREADY_EXISTS"),
+            (vendor, Some(412), 409, "ALREADY_EXISTS"),
+            (vendor, Some(413), 413, "OUT_OF_RANGE"),
+            (vendor, Some(422), 422, "INVALID_ARGUMENT"),
+            (vendor, Some(429), 429, "RESOURCE_EXHAUSTED"),
+            (vendor, Some(500), 502, "UNAVAILABLE"),
+            (vendor, Some(503), 502, "UNAVAILABLE"),
+        ] {
+            let error = || match status {
+                Some(status) => make("No.").status(status),
+                None => make("No."),
+            };
+            let class = error().class();
+            assert_eq!(super::status(&error()), (code, name), "{class:?} {status:?}");
+            // What may have arrived is said before all else.
+            let lost = error().may_have_arrived();
+            assert_eq!(super::status(&lost), (500, "UNKNOWN"), "{class:?} {status:?}");
+        }
+        assert_eq!(super::status(&Error::hub("Busy.").retry_later()), (503, "UNAVAILABLE"));
     }
 
     #[test]
