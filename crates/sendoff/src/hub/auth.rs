@@ -1,15 +1,12 @@
 //! Who may call the hub: hub tokens, and Looker's own token for webhooks and data actions.
 
-use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sendoff_protocol::{WEBHOOK_TOKEN, parse_authorization};
-use sha2::{Digest, Sha256, Sha512};
-use subtle::ConstantTimeEq;
+use subtle::Choice;
 
+use super::digest::{Digest, hex, sha256, sign};
 use crate::{Error, Result, Secret};
-
-type HmacSha512 = Hmac<Sha512>;
 
 /// Between the nonce and the names of the actions that a token is limited to.
 const LIMITED: char = '~';
@@ -43,8 +40,8 @@ impl Token {
             claim.push(if n == 0 { LIMITED } else { AND });
             claim.push_str(action);
         }
-        let signature = sign(secret, claim.as_bytes());
-        Ok(format!("{claim}/{}", hex(&signature)))
+        let signature = sign(secret, claim.as_bytes()).to_hex();
+        Ok(format!("{claim}/{signature}"))
     }
 }
 
@@ -93,14 +90,13 @@ impl Gate {
 
     fn check_token(&self, token: &str) -> Option<Grant> {
         let (claim, signature) = token.split_once('/')?;
-        let mut given = [0; 64];
-        let well_formed = unhex(signature.as_bytes(), &mut given);
-        let mut valid = subtle::Choice::from(0);
+        let given = Digest::from_hex(signature)?;
+        let mut valid = Choice::from(0);
         // Every secret is tried, so that the time taken does not tell which one fits.
         for secret in &self.secrets {
-            valid |= sign(secret, claim.as_bytes()).ct_eq(&given);
+            valid |= sign(secret, claim.as_bytes()).matches(&given);
         }
-        if !(bool::from(valid) && well_formed) {
+        if !bool::from(valid) {
             return None;
         }
         Some(match claim.split_once(LIMITED) {
@@ -110,43 +106,13 @@ impl Gate {
     }
 
     fn check_webhook_token(&self, given: &[u8]) -> bool {
-        let given = Sha256::digest(given);
-        let mut valid = subtle::Choice::from(0);
+        let given = sha256(given);
+        let mut valid = Choice::from(0);
         for token in &self.webhook_tokens {
-            valid |= Sha256::digest(token.expose()).as_slice().ct_eq(given.as_slice());
+            valid |= sha256(token.expose().as_bytes()).matches(&given);
         }
         valid.into()
     }
-}
-
-fn sign(secret: &Secret, claim: &[u8]) -> [u8; 64] {
-    let mut mac = HmacSha512::new_from_slice(secret.expose().as_bytes())
-        .expect("HMAC takes keys of every length");
-    mac.update(claim);
-    mac.finalize().into_bytes().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
-}
-
-/// Reads lower-case hexadecimal into `out`; false when the text is anything else.
-fn unhex(text: &[u8], out: &mut [u8; 64]) -> bool {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    if text.len() != 2 * out.len() {
-        return false;
-    }
-    for (slot, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return false };
-        *slot = high << 4 | low;
-    }
-    true
 }
 
 #[cfg(test)]

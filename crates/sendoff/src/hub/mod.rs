@@ -6,6 +6,7 @@ mod asks;
 mod auth;
 mod builder;
 mod delivery;
+mod digest;
 mod drain;
 mod execute;
 mod form;
