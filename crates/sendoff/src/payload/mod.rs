@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use sendoff_protocol::Format;
 
-use crate::rows::Rows;
+use crate::rows::{Ending, Layout, Rows, checked_bytes};
 use crate::spool::{SpoolRoom, Spooled};
 use crate::{Error, Result};
 
@@ -92,14 +92,16 @@ impl Payload {
     /// # Errors
     /// Looker's, when there is no data or its download answers anything but 200.
     pub async fn open(self) -> Result<ByteStream> {
-        let layout = crate::rows::Layout::of(self.extension(), self.media_type()).ok();
+        let layout = Layout::of(self.extension(), self.media_type()).ok();
+        let ending = Ending::of(self.extension(), self.media_type());
         let way = self.about.way;
         let stream = self.unchecked().await?;
-        Ok(match layout {
-            Some(layout) if way != Way::Kept => {
-                crate::rows::checked_bytes(layout, way == Way::Downloaded, stream)
-            }
-            _ => stream,
+        Ok(match (layout, ending) {
+            _ if way == Way::Kept => stream,
+            (Some(layout), _) => checked_bytes(layout, way == Way::Downloaded, stream),
+            // What is pushed cannot be cut unless its request is.
+            (None, Some(ending)) if way == Way::Downloaded => ending.checked(stream),
+            (None, _) => stream,
         })
     }
 
@@ -118,14 +120,14 @@ impl Payload {
     /// # Errors
     /// Looker's, when the data is cut short or malformed, or the format has no rows.
     pub async fn rows(self) -> Result<Rows> {
-        let layout = crate::rows::Layout::of(self.extension(), self.media_type())?;
+        let layout = Layout::of(self.extension(), self.media_type())?;
         let room = self.room.clone();
         Rows::open(layout, self.unchecked().await?, &room).await
     }
 
     /// Whether [`rows`](Self::rows) can read the format.
     pub fn has_rows(&self) -> bool {
-        self.is_present() && crate::rows::Layout::of(self.extension(), self.media_type()).is_ok()
+        self.is_present() && Layout::of(self.extension(), self.media_type()).is_ok()
     }
 
     /// As [`spool`](Self::spool), and the payload can still be opened or read as rows, from its

@@ -2,6 +2,7 @@
 
 mod columns;
 mod csv;
+mod ending;
 mod json;
 mod moment;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use moment::time_zone;
 pub use value::{Cell, CellValue, Row};
 pub use write::write_json_text;
 
+pub(crate) use ending::Ending;
 pub(crate) use whole::checked as checked_bytes;
 
 use csv::Records;
