@@ -223,7 +223,7 @@ impl Builder {
                 gate: self.gate,
                 refusals: Default::default(),
                 limits,
-                admission: Admission::new(limits.running, limits.per_lane, limits.waiting),
+                admission: Admission::new(limits),
                 memory: Memory::default(),
                 asks: Asks::default(),
                 drain,

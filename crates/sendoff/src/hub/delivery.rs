@@ -9,9 +9,9 @@ use sendoff_protocol as wire;
 use sendoff_protocol::{ActionType, INSTANCE, LookerVersion, WEBHOOK_ID};
 use tokio::time::Instant;
 
-use super::admission::Ticket;
+use super::admission::{Place, Ticket};
 use super::drain::ABORT_WITHIN;
-use super::{Inner, listing, outcome};
+use super::{Inner, execute, listing, outcome};
 use crate::action::{self, AnyAction, CallBox, Checked, Prepared};
 use crate::egress::Scope;
 use crate::fields::Values;
@@ -58,8 +58,6 @@ pub(super) struct Delivery {
     /// Answers from a webhook's query string.
     answers: Values,
     stop: Stop,
-    /// Held until the delivery has ended.
-    _ticket: Ticket,
     started: Instant,
     /// Bytes that the destination read.
     read: Arc<AtomicU64>,
@@ -114,18 +112,18 @@ impl Delivery {
         caller: Caller,
         answers: Values,
         stop: Stop,
-        ticket: Ticket,
     ) -> Self {
         let (started, read) = (Instant::now(), Arc::default());
-        Self { hub, action, caller, answers, stop, _ticket: ticket, started, read }
+        Self { hub, action, caller, answers, stop, started, read }
     }
 
-    /// Runs to the end, or to the deadline.
-    pub(super) async fn run(self, intake: Intake) -> Ended {
+    /// Runs to the end, or to the deadline. The ticket is held until then, unless there is no
+    /// place for the delivery.
+    pub(super) async fn run(self, intake: Intake, ticket: Ticket) -> Ended {
         let limit = self.hub.limits.deadline;
-        let mut secrets = None;
+        let (mut ticket, mut secrets) = (Some(ticket), None);
         let result = {
-            let work = self.deliver(intake, &mut secrets);
+            let work = self.deliver(intake, &mut ticket, &mut secrets);
             let mut work = std::pin::pin!(work);
             let stopped = async {
                 tokio::select! {
@@ -155,15 +153,16 @@ impl Delivery {
     async fn deliver(
         &self,
         intake: Intake,
+        ticket: &mut Option<Ticket>,
         secrets: &mut Option<Secrets>,
     ) -> Result<Receipt, NotRun> {
         let begun = self.stop.unless_stopped(intake.begin(&self.hub.room)).await?;
         let (head, data) = begun.map_err(NotRun::Unreadable)?;
         let (source, rest) = self.source(data);
-        match self.execute(head, source, secrets).await {
+        match self.execute(head, source, ticket, secrets).await {
             Ok(receipt) => match settle(rest, false).await {
                 None => Ok(receipt),
-                Some(refusal) => Err(NotRun::Unreadable(refusal)),
+                Some(refusal) => Err(broke_off_after(&receipt, &refusal).into()),
             },
             // A delivery that must stop has no time to wait for the rest of its request.
             Err(failure) if self.stop.reason().is_some() => Err(failure),
@@ -180,6 +179,7 @@ impl Delivery {
         &self,
         head: Head,
         attached: Option<Source>,
+        ticket: &mut Option<Ticket>,
         secrets: &mut Option<Secrets>,
     ) -> Result<Receipt, NotRun> {
         let Head { kept: _kept, members: head } = head;
@@ -197,8 +197,7 @@ impl Delivery {
             }
             Prepared(Checked::Form(problems)) => return Err(NotRun::Form(problems)),
         };
-        let admitted = self.hub.admission.place(delivery.lane);
-        let _place = self.stop.unless_stopped(admitted).await?;
+        let _place = self.place(ticket, delivery.lane).await?;
         let source = attached.or_else(|| {
             let (url, watch) = (download?, self.watch());
             let (egress, stop) = (self.hub.egress.clone(), self.stop.clone());
@@ -208,6 +207,18 @@ impl Delivery {
         });
         let payload = Payload::new(about, source, self.hub.room.clone());
         Ok((delivery.run)(payload).await?)
+    }
+
+    /// Waits for a place to run in. Without one, the rest of the request is read without a ticket.
+    async fn place(&self, ticket: &mut Option<Ticket>, lane: String) -> Result<Place> {
+        if let Some(held) = &*ticket {
+            let admitted = self.hub.admission.place(held, lane);
+            if let Some(place) = self.stop.unless_stopped(admitted).await? {
+                return Ok(place);
+            }
+        }
+        *ticket = None;
+        Err(execute::full("too many deliveries to this destination are running and waiting"))
     }
 
     /// The data as a destination sees it, and what comes behind it.
@@ -440,6 +451,12 @@ fn is_media_type(text: &str) -> bool {
     pair.is_some_and(|(kind, subtype)| token(kind) && token(subtype))
         && parameters.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && text.len() <= LONGEST
+}
+
+/// The destination has the data, and then the request turned out not to be whole.
+fn broke_off_after(receipt: &Receipt, refusal: &Refusal) -> Error {
+    let before = receipt.sentence();
+    refusal.error().remark(format!("Before that: {before}")).may_have_arrived()
 }
 
 async fn settle(rest: Option<Rest>, failed: bool) -> Option<Refusal> {

@@ -63,14 +63,10 @@ where
     if hub.drain.is_draining() {
         return busy(id.as_deref(), &Reason::Draining.error());
     }
-    let Some(ticket) = hub.admission.enter() else {
+    let Some(ticket) = hub.admission.enter(action, caller.instance.as_deref()) else {
         return busy(
             id.as_deref(),
-            &Error::hub(
-                "This action hub is busy: as many deliveries as it takes are running and waiting. \
-                 Nothing was delivered; try again in a few minutes.",
-            )
-            .retry_later(),
+            &full("as many deliveries as it takes are running and waiting"),
         );
     };
     let limits = BodyLimits { bytes: hub.limits.body_bytes, idle: hub.limits.idle };
@@ -82,8 +78,8 @@ where
     let stop = Stop::new();
     let hang_up = HangUp(Some(stop.clone()));
     let keep_alive = hub.limits.keep_alive;
-    let delivery = Delivery::new(Arc::clone(&hub), action, caller, answers, stop.clone(), ticket);
-    let Some(task) = hub.drain.spawn(stop, delivery.run(Intake::new(body, kept))) else {
+    let delivery = Delivery::new(Arc::clone(&hub), action, caller, answers, stop.clone());
+    let Some(task) = hub.drain.spawn(stop, delivery.run(Intake::new(body, kept), ticket)) else {
         hang_up.answered();
         return busy(id.as_deref(), &Reason::Draining.error());
     };
@@ -126,6 +122,14 @@ fn refused(status: StatusCode, executed: Executed) -> Response<Answer> {
     // What is left of the body is not read, so the connection cannot serve another request.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Why there is no place for a delivery.
+pub(super) fn full(why: &str) -> Error {
+    Error::hub(format!(
+        "This action hub is busy: {why}. Nothing was delivered; try again in a few minutes."
+    ))
+    .retry_later()
 }
 
 /// The hub has no place for this delivery. 200, because Looker reads the reason only there.

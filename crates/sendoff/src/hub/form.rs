@@ -88,7 +88,12 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let limits = BodyLimits { bytes: LARGEST, idle: hub.limits.idle };
-    let body = read_small(RequestBody::new(&parts.headers, body, limits)?, kept).await?;
+    let too_large = |refusal| match refusal {
+        Refusal::TooLarge { limit } => Refusal::SmallTooLarge { limit },
+        other => other,
+    };
+    let body = RequestBody::new(&parts.headers, body, limits).map_err(too_large)?;
+    let body = read_small(body, kept).await.map_err(too_large)?;
     if body.is_empty() {
         return Ok(T::default());
     }

@@ -109,7 +109,8 @@ pub struct Limits {
     pub running: usize,
     /// Deliveries that run at once in one lane, see [`Action::lane`](crate::Action::lane). 32.
     pub per_lane: usize,
-    /// Deliveries that wait for their turn; more are refused at once. 1,024.
+    /// Deliveries that wait for their turn; more are refused at once. 1,536. Of those that run and
+    /// wait, one lane holds at most two thirds, one action 15 of 16, one Looker instance 31 of 32.
     pub waiting: usize,
 }
 
@@ -123,7 +124,7 @@ impl Default for Limits {
             download_wait: Duration::from_secs(13 * 60),
             running: 64,
             per_lane: 32,
-            waiting: 1024,
+            waiting: 1536,
         }
     }
 }

@@ -68,11 +68,12 @@ impl RequestBody {
         if announced.is_some_and(|bytes| bytes > limits.bytes) {
             return Err(Refusal::TooLarge { limit: limits.bytes });
         }
-        let encoding = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
-        let chunks = match encoding {
-            None | Some(b"" | b"identity") => plain(body),
-            Some(b"gzip" | b"x-gzip") => gunzip(body),
-            Some(_) => return Err(Refusal::Encoding),
+        let encoding = headers.get(CONTENT_ENCODING).map_or(&b""[..], |value| value.as_bytes());
+        // RFC 9110 8.4.1: codings are case-insensitive.
+        let chunks = match encoding.to_ascii_lowercase().as_slice() {
+            b"" | b"identity" => plain(body),
+            b"gzip" | b"x-gzip" => gunzip(body),
+            _ => return Err(Refusal::Encoding),
         };
         Ok(Self {
             chunks,
@@ -137,11 +138,33 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let data = DataOf { body: Box::pin(body) }.map_err(io::Error::other);
+    let data = DataOf { body: Box::pin(body) }.map_err(|cause| io::Error::other(Transport(cause)));
     let mut decoder = GzipDecoder::new(StreamReader::new(data));
     // RFC 1952 2.2: a gzip file is one or more members.
     decoder.multiple_members(true);
-    Box::pin(ReaderStream::with_capacity(decoder, UNZIPPED_CHUNK).map_err(Broken::Gzip))
+    Box::pin(ReaderStream::with_capacity(decoder, UNZIPPED_CHUNK).map_err(not_unzipped))
+}
+
+/// The connection's failure, on its way through the decoder.
+#[derive(Debug)]
+struct Transport(Box<dyn std::error::Error + Send + Sync>);
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Transport {}
+
+fn not_unzipped(fault: io::Error) -> Broken {
+    if fault.kind() == io::ErrorKind::UnexpectedEof {
+        return Broken::Connection(fault.into());
+    }
+    match fault.downcast::<Transport>() {
+        Ok(Transport(cause)) => Broken::Connection(cause),
+        Err(fault) => Broken::Gzip(fault),
+    }
 }
 
 /// The data frames of a body; trailers are left out.

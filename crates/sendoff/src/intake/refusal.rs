@@ -26,6 +26,8 @@ pub(crate) enum Refusal {
     TooLarge { limit: u64 },
     /// With all other requests it takes more memory than the hub gives them.
     Crowded,
+    /// Larger than a request without data is, in bytes.
+    SmallTooLarge { limit: u64 },
     /// A `Content-Encoding` other than gzip.
     Encoding,
     /// The body says it is gzip, and is not.
@@ -63,7 +65,9 @@ impl Refusal {
             Self::Malformed(_) | Self::Member(_) | Self::SecondData | Self::Gzip { .. } => {
                 Some(StatusCode::BAD_REQUEST)
             }
-            Self::TooLarge { .. } => Some(StatusCode::PAYLOAD_TOO_LARGE),
+            Self::TooLarge { .. } | Self::SmallTooLarge { .. } => {
+                Some(StatusCode::PAYLOAD_TOO_LARGE)
+            }
             Self::Encoding => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::Stalled { .. } => Some(StatusCode::REQUEST_TIMEOUT),
             Self::BrokeOff { .. } => Some(StatusCode::BAD_REQUEST),
@@ -104,6 +108,11 @@ impl Refusal {
                  that it has for that. Try again in a few minutes."
                     .into()
             }
+            Self::SmallTooLarge { limit } => format!(
+                "The request is larger than {}, which is the most for one without data. Shorten \
+                 its settings and answers.",
+                text::byte_count(*limit)
+            ),
             Self::Encoding => {
                 "The request body has a Content-Encoding that this hub does not read: send it \
                  plain or as gzip."
@@ -140,6 +149,7 @@ impl Refusal {
                 again.retry_later()
             }
             Self::TooLarge { .. }
+            | Self::SmallTooLarge { .. }
             | Self::Malformed(Malformed { what: What::TooLarge { .. }, .. }) => {
                 Error::hub(self.message()).status(413)
             }

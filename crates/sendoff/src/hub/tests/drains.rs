@@ -190,7 +190,7 @@ async fn p16_forms_have_places_of_their_own() {
     assert_eq!(status, StatusCode::OK);
     assert!(full["error"].as_str().unwrap().contains("busy"), "{full}");
     // Deliveries do not wait for them.
-    assert!(hub.inner.admission.enter().is_some());
+    assert!(hub.inner.admission.enter(0, None).is_some());
     places.pop();
     let vendor = async { answer(renewal(&vendor).await).await };
     let ((_, form), ()) = tokio::join!(send(&hub, form()), vendor);

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -42,6 +43,41 @@ async fn a_client_that_stalls_is_cut_after_the_idle_time() {
     assert_eq!(status, StatusCode::OK);
     assert!(answer["looker"]["message"].as_str().unwrap().contains("stalled"), "{answer}");
     drop(sender);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p17_a_client_that_trickles_is_cut_although_it_never_stalls() {
+    let stage = stage(quick());
+    let (sender, body) = by_hand();
+    let started = tokio::time::Instant::now();
+    let trickle = tokio::spawn(async move {
+        let mut sent = 0;
+        // It ends when nobody takes any more.
+        while sender.send(Bytes::from_static(b" ")).is_ok() {
+            sent += 1;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        sent
+    });
+    let (_, answer) = send(&stage.hub, post("/actions/puppet/execute").body(body).unwrap()).await;
+    let said = answer["looker"]["message"].as_str().unwrap();
+    assert!(said.contains("stalled: next to nothing came for 40 s"), "{said}");
+    assert_eq!(started.elapsed(), Duration::from_secs(40));
+    assert_eq!(trickle.await.unwrap(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p17_a_client_that_keeps_up_the_least_rate_is_waited_for() {
+    let stage = stage(quick());
+    let order = order("read", json!("0".repeat(200_000)));
+    let pieces: Vec<_> = order.into_bytes().chunks(11_000).map(Bytes::copy_from_slice).collect();
+    let slowly = futures_util::stream::iter(pieces).then(async |piece| {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        Ok::<_, std::convert::Infallible>(Frame::data(piece))
+    });
+    let body = StreamBody::new(Box::pin(slowly));
+    let (_, answer) = send(&stage.hub, post("/actions/puppet/execute").body(body).unwrap()).await;
+    assert_eq!(answer["looker"]["success"], true, "{answer}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +184,7 @@ async fn p16_a_full_hub_says_so_at_once_without_reading_the_body() {
     };
     let inside = [ask(), ask()];
     stage.began.notified().await;
-    while stage.hub.inner.admission.enter().is_some() {
+    while stage.hub.inner.admission.enter(0, None).is_some() {
         tokio::task::yield_now().await;
     }
     let (_sender, body) = by_hand();

@@ -112,10 +112,20 @@ async fn gzip_is_read_within_the_limit_and_other_encodings_are_not() {
     };
     let (status, answer) = ask("gzip", gzip(order("read", json!("zipped"))).await).await;
     assert_eq!((status, &answer["looker"]["message"]), (StatusCode::OK, &json!("zipped")));
+    let zipped = gzip(order("read", json!("zipped"))).await;
+    assert_eq!(ask("GZip", zipped.clone()).await.1["looker"]["message"], "zipped");
+    for cut in [1, 8, 20, zipped.len() - 5] {
+        let (status, answer) = ask("gzip", zipped[..zipped.len() - cut].to_vec()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let said = answer["error"].as_str().unwrap();
+        assert!(said.starts_with("Looker's request broke off"), "{cut} bytes are missing: {said}");
+    }
     let bomb = gzip(order("read", json!("0".repeat(1 << 20)))).await;
     assert!(bomb.len() < 4096);
     assert_eq!(ask("gzip", bomb).await.0, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(ask("gzip", b"{}".to_vec()).await.0, StatusCode::BAD_REQUEST);
+    let (status, answer) = ask("gzip", b"{}".repeat(20)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(answer["error"].as_str().unwrap().contains("cannot be unpacked"), "{answer}");
     assert_eq!(ask("br", b"{}".to_vec()).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
@@ -231,8 +241,14 @@ async fn an_action_that_ignores_its_data_still_needs_the_request_whole() {
     let stage = stage(quick());
     let whole = order("ignore", json!("a,b\n1,2\n"));
     assert_eq!(execute(&stage.hub, whole.clone()).await.1["looker"]["success"], true);
+    // The delivery was made, and nobody may say that nothing was delivered.
     let (status, answer) = execute(&stage.hub, whole[..whole.len() - 1].to_owned()).await;
-    assert_eq!((status, &answer["looker"]["success"]), (StatusCode::BAD_REQUEST, &json!(false)));
+    assert_eq!((status, &answer["looker"]["success"]), (StatusCode::OK, &json!(false)));
+    assert_eq!(answer["looker"]["error"]["status_code"], "UNKNOWN");
+    let message = answer["looker"]["message"].as_str().unwrap();
+    assert!(message.starts_with("Looker's request was cut short"), "{message}");
+    assert!(message.contains("Before that: Delivered") && message.contains("may have arrived"));
+    assert!(!message.contains("Nothing was delivered"), "{message}");
 }
 
 #[tokio::test]
@@ -284,4 +300,16 @@ async fn what_a_request_says_besides_its_data_is_bounded_and_the_bound_is_told()
     let (status, message) = say(many(2_001)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(message.contains("more than 2000 members"), "{message}");
+}
+
+#[tokio::test]
+async fn a_form_request_that_is_too_large_is_not_what_the_body_limit_is_for() {
+    let stage = stage(quick());
+    let body = json!({"form_params": {"note": "0".repeat(1 << 20)}}).to_string();
+    let request = post("/actions/puppet/form").body(Full::new(Bytes::from(body))).unwrap();
+    let (status, answer) = send(&stage.hub, request).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    let said = answer["error"].as_str().unwrap();
+    assert!(said.contains("1.0 MiB") && said.contains("answers"), "{said}");
+    assert!(!said.contains("SENDOFF_LIMITS_BODY_BYTES"), "{said}");
 }
