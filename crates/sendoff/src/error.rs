@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
+
+use rustix::io::Errno;
 
 /// A `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -115,6 +117,17 @@ impl Error {
     /// The hub itself cannot do it; its operator must act.
     pub fn hub(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Class::Hub, message)
+    }
+
+    /// The hub's error when the system opens no more files or connections for it, which passes;
+    /// `None` for any other `cause`.
+    pub fn too_many_open(cause: &io::Error) -> Option<Self> {
+        let errno = Errno::from_io_error(cause)?;
+        let error = Self::hub(
+            "This action hub is busy: it has as many files and connections open as its system \
+             allows. Try again in a few minutes.",
+        );
+        matches!(errno, Errno::MFILE | Errno::NFILE).then(|| error.retry_later().cause(errno))
     }
 
     /// Names the setting or form field that is wrong.

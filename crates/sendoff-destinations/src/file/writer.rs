@@ -91,13 +91,7 @@ impl Writer {
     /// Opens the folder below the root, making what is missing.
     fn open_folder(&self) -> Result<OwnedFd> {
         const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-        let mut folder = fs::openat(CWD, &self.root, FOLDER, Mode::empty()).map_err(|fault| {
-            Error::hub(
-                "The folder that this hub writes files to cannot be opened. Its operator sets it \
-                 as file.root (SENDOFF_FILE_ROOT).",
-            )
-            .cause(fault)
-        })?;
+        let mut folder = fs::openat(CWD, &self.root, FOLDER, Mode::empty()).map_err(no_root)?;
         let step = FOLDER.union(OFlags::NOFOLLOW);
         for name in self.path.folders() {
             folder = match fs::openat(&folder, name, step, Mode::empty()) {
@@ -144,6 +138,9 @@ impl Writer {
 
     /// What a failed step at the file itself means, and who must act.
     fn explain(&self, fault: Errno) -> Error {
+        if let Some(busy) = Error::too_many_open(&fault.into()) {
+            return busy;
+        }
         let path = &self.path;
         let error = match fault {
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Error::hub(
@@ -185,6 +182,17 @@ impl Writer {
             _ => self.explain(fault),
         }
     }
+}
+
+/// The folder that all files are written below cannot be opened.
+fn no_root(fault: Errno) -> Error {
+    Error::too_many_open(&fault.into()).unwrap_or_else(|| {
+        Error::hub(
+            "The folder that this hub writes files to cannot be opened. Its operator sets it as \
+             file.root (SENDOFF_FILE_ROOT).",
+        )
+        .cause(fault)
+    })
 }
 
 fn abandoned() -> Error {

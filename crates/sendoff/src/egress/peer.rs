@@ -122,6 +122,11 @@ impl Peer {
                 )),
                 false,
             ),
+            DialError::Resolve(fault) | DialError::Connect(fault)
+                if let Some(busy) = Error::too_many_open(fault) =>
+            {
+                (busy, true)
+            }
             DialError::Resolve(fault) => {
                 // getaddrinfo's EAI_AGAIN has no kind of its own, only this text.
                 let passing = fault.to_string().contains("emporary");

@@ -143,6 +143,9 @@ impl Disk {
             ));
         };
         (self.open)(dir).map_err(|cause| {
+            if let Some(busy) = Error::too_many_open(&cause) {
+                return busy;
+            }
             let kind = cause.kind();
             failed(io::Error::new(kind, format!("{}: {cause}", dir.display())))
         })

@@ -284,6 +284,15 @@ async fn a_full_disk_is_never_a_shorter_file() {
     }
 }
 
+#[tokio::test]
+async fn without_a_file_descriptor_the_hub_is_busy_and_its_disk_is_well() {
+    let disk = Disk::with(Path::new("/nowhere"), |_| Err(rustix::io::Errno::MFILE.into()));
+    let room = SpoolRoom::on(disk, SpoolLimits::default());
+    let error = put(&room, &pattern(900_000), 10_000).await.unwrap_err();
+    assert_eq!((error.class(), error.retry()), (Class::Hub, Retry::Later));
+    assert!(error.message().contains("is busy"), "{error}");
+}
+
 /// A disk whose first write waits.
 struct Slow;
 

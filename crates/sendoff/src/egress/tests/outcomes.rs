@@ -2,6 +2,38 @@
 
 use super::*;
 
+/// The system gives no socket.
+struct NoSockets;
+
+impl Network for NoSockets {
+    fn resolve(
+        &self,
+        _host: &str,
+        _port: u16,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
+        Box::pin(async { Err(rustix::io::Errno::NFILE.into()) })
+    }
+
+    fn connect(
+        &self,
+        _address: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>> {
+        Box::pin(async { Err(rustix::io::Errno::MFILE.into()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_file_descriptor_the_hub_is_busy_and_nobody_elses_way_is_blamed() {
+    let egress = Egress::on(EgressConfig::new("s".into()), Arc::new(NoSockets));
+    let http = egress.expect("an egress").http(Scope::new("Vendor"));
+    for url in ["https://8.8.8.8/", "https://vendor.test/"] {
+        let error = http.post(url).body("data").send().await.expect_err("no socket");
+        assert_eq!((error.class(), error.retry()), (Class::Hub, Retry::Later));
+        assert_eq!(error.arrival(), Arrival::Nothing);
+        assert!(error.message().contains("is busy"), "{error}");
+    }
+}
+
 /// Cuts every connection after a whole request.
 async fn cuts_after_last_byte() -> Vendor {
     Vendor::new(|_, mut socket| async move {
