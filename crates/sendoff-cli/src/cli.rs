@@ -189,7 +189,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 return Err(NotConfigured(NO_SECRET.to_owned()).into());
             }
             crate::log(&config, colours.err);
-            let hub = crate::hub(&config).map_err(|fault| NotConfigured(fault.to_string()))?;
+            let hub = crate::hub(&config).map_err(|fault| NotConfigured(fault.log_line()))?;
             block_on(serve::run(&config, hub, &environment))
         }
     }

@@ -23,7 +23,7 @@ use ipnet::IpNet;
 use sendoff::{LookerHosts, Origins, Secret, SpoolLimits, StateKey, Values};
 use sendoff_destinations::{AwsEnvironment, AzureEnvironment};
 
-use checks::{action, log, loopback, network, sixty_four_hex_digits, web_url};
+use checks::{action, folder, log, loopback, network, sixty_four_hex_digits, web_url};
 use limits::{connection_limits, delivery_limits, spool_limits};
 use read::Reader;
 use sources::Layers;
@@ -40,6 +40,9 @@ pub use sources::{Environment, Flags, Source};
 
 /// Every setting with its default and its explanation.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// How long Looker waits for an answer, as far as is known.
+const LOOKER_WAITS: Duration = Duration::from_secs(30 * 60);
 
 /// What is in force. The default file says what each setting means.
 #[derive(Clone)]
@@ -193,13 +196,13 @@ impl Config {
         let limits = delivery_limits(r);
         let connections = connection_limits(r);
         let spool = spool_limits(r, environment);
-        let file_root = r.path("file.root");
+        let file_root = r.optional("file.root", folder);
         let debug = r.switch("debug.enabled");
         let sftp_legacy_algorithms = r.switch("sftp.legacy_algorithms");
-        let lambda_response_stream = r.switch("lambda.response_stream");
         let workbench_listen = r.word("workbench.listen", loopback);
         let workbench_base_url = r.optional("workbench.base_url", web_url);
         let workbench_folder = r.path("workbench.folder");
+        let lambda_response_stream = r.switch("lambda.response_stream");
         let own_keys = r.switch("aws.own_keys");
         let own_identity = r.switch("azure.own_identity");
         let settings = settings(r, catalogue);
@@ -248,6 +251,14 @@ impl Config {
                  makes a good one."
                     .to_owned(),
             );
+        }
+        if self.limits.deadline >= LOOKER_WAITS {
+            notes.push(format!(
+                "limits.deadline is {}, and Looker gives up after about {}: it then takes a \
+                 delivery that may still succeed for a failure.",
+                units::show_duration(self.limits.deadline),
+                units::show_duration(LOOKER_WAITS),
+            ));
         }
         let offered = |action: &str| match action {
             "file" => self.file_root.is_some(),

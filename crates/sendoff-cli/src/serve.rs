@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use sendoff::Hub;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,6 +39,7 @@ pub(crate) async fn run(
     hub: Hub,
     environment: &Environment,
 ) -> anyhow::Result<ExitCode> {
+    raise_descriptors();
     let mut ends = Ends::new().context("Signals cannot be received")?;
     let mut listeners = Vec::with_capacity(config.listen.len());
     for address in &config.listen {
@@ -74,6 +76,16 @@ pub(crate) async fn run(
             tracing::warn!("stopped at once by a second signal; running deliveries were cut");
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Lets the process have as many file descriptors as it may: what systems give at first, most often
+/// 1,024, is for programs that use `select`, and less than the connections that are served at once.
+fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(fault) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%fault, "the limit of file descriptors stays");
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn show(config: &Config, args: &ConfigArgs) -> anyhow::Result<ExitCod
         }
         // Only building the hub tells whether folders and certificates are usable.
         if let Err(fault) = crate::hub(config) {
-            return Err(cli::NotConfigured(fault.to_string()).into());
+            return Err(cli::NotConfigured(fault.log_line()).into());
         }
         tell!("The configuration is sound.");
         return Ok(ExitCode::SUCCESS);

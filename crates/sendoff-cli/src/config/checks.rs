@@ -1,12 +1,45 @@
 //! What a value must look like, and the words when it does not.
 
+use std::fs::{self, Metadata};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use rustix::fs::{Access, AtFlags, CWD};
 
 use super::{Catalogue, sources};
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// A folder that files can be written to.
+pub(super) fn folder(path: &str) -> Result<PathBuf, String> {
+    writable(Path::new(path)).map(|_| PathBuf::from(path))
+}
+
+/// A folder that data can wait in, or "none".
+pub(super) fn spool_folder(path: &str) -> Result<PathBuf, String> {
+    if path == "none" {
+        return Ok(path.into());
+    }
+    let mode = writable(Path::new(path))?.mode();
+    // Any user of the machine could replace another's file there.
+    if mode & 0o1002 == 0o0002 {
+        return Err("it is world-writable without the sticky bit; `chmod +t` sets it".to_owned());
+    }
+    Ok(path.into())
+}
+
+fn writable(path: &Path) -> Result<Metadata, String> {
+    let right = "it must be a folder that this hub may write to";
+    let about = fs::metadata(path).map_err(|fault| format!("{right}: {fault}"))?;
+    if !about.is_dir() {
+        return Err(format!("{right}, and it is no folder"));
+    }
+    rustix::fs::accessat(CWD, path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+        .map_err(|fault| format!("{right}: {fault}"))?;
+    Ok(about)
+}
 
 /// The workbench asks nobody to log in and sends data wherever it is told to.
 pub(super) fn loopback(text: &str) -> Result<SocketAddr, String> {

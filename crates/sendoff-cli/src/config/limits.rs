@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sendoff::SpoolLimits;
 
+use super::checks::spool_folder;
 use super::read::Reader;
 use super::{ConnectionLimits, Environment};
 
@@ -49,7 +50,7 @@ pub(super) fn connection_limits(r: &mut Reader) -> Option<ConnectionLimits> {
 
 pub(super) fn spool_limits(r: &mut Reader, environment: &Environment) -> Option<SpoolLimits> {
     let temporary = || PathBuf::from(environment.get("TMPDIR").unwrap_or("/tmp"));
-    let dir = r.path("spool.dir").map(|dir| match dir {
+    let dir = r.optional("spool.dir", spool_folder).map(|dir| match dir {
         Some(dir) if dir.as_os_str() == "none" => None,
         Some(dir) => Some(dir),
         None => Some(temporary()),

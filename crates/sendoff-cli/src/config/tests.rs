@@ -212,8 +212,10 @@ fn every_wrong_value_is_named_at_once_with_its_source_and_what_would_be_right() 
         ("SENDOFF_LOG_FORMAT", "xml"),
         ("SENDOFF_BASE_URL", "hub.example.com"),
         ("SENDOFF_EXTRA_CA", "/nowhere.pem"),
+        ("SENDOFF_FILE_ROOT", "/nowhere/files"),
+        ("SENDOFF_SPOOL_DIR", "/etc/passwd"),
     ]);
-    assert_eq!(all.len(), 12, "{all:#?}");
+    assert_eq!(all.len(), 14, "{all:#?}");
     let said = |name: &str, what: &[&str]| {
         let problem = all.iter().find(|it| it.contains(name)).unwrap_or_else(|| panic!("{name}"));
         for what in what {
@@ -230,6 +232,38 @@ fn every_wrong_value_is_named_at_once_with_its_source_and_what_would_be_right() 
     said("SENDOFF_DEBUG_ENABLED", &["maybe", "true or false"]);
     said("SENDOFF_LOG)", &["loud", "info, debug"]);
     said("SENDOFF_EXTRA_CA", &["/nowhere.pem", "cannot be read"]);
+    said("SENDOFF_FILE_ROOT", &["file.root (", "\"/nowhere/files\"", "No such file", "may write"]);
+    said("SENDOFF_SPOOL_DIR", &["spool.dir (", "\"/etc/passwd\"", "no folder"]);
+}
+
+#[test]
+fn a_folder_that_nobody_may_write_to_or_everybody_may_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let mode = |mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let (root, spool) = (("SENDOFF_FILE_ROOT", path), ("SENDOFF_SPOOL_DIR", path));
+    from(&[root, spool]);
+    mode(0o777);
+    assert!(problem(&[root, spool]).contains("sticky bit"));
+    mode(0o1777);
+    from(&[root, spool, ("TMPDIR", "/nowhere")]);
+    mode(0o555);
+    for name in [root.0, spool.0] {
+        // Root may write wherever no other may.
+        if !rustix::process::geteuid().is_root() {
+            assert!(problem(&[(name, path)]).contains("may write to"), "{name}");
+        }
+    }
+    mode(0o755);
+    from(&[("SENDOFF_SPOOL_DIR", "none")]);
+}
+
+#[test]
+fn a_deadline_that_looker_does_not_wait_for_is_noted() {
+    assert!(from(&[("SENDOFF_LIMITS_DEADLINE", "29 min")]).notes.is_empty());
+    let notes = from(&[("SENDOFF_LIMITS_DEADLINE", "2h")]).notes;
+    assert!(notes.concat().contains("limits.deadline is 2 h, and Looker gives up"), "{notes:?}");
 }
 
 #[test]

@@ -62,13 +62,13 @@ impl Hub {
         Self::run(command, environment)
     }
 
-    /// With the given number of file descriptors.
-    pub(crate) fn start_with_descriptors(count: u32) -> Self {
+    /// With what `ulimit` is told of file descriptors.
+    pub(crate) fn start_with_descriptors(limit: &str, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new("sh");
         clean(&mut command);
         let binary = env!("CARGO_BIN_EXE_sendoff");
-        command.args(["-c", &format!("ulimit -n {count}; exec {binary} serve")]);
-        Self::run(command, &[("SENDOFF_LIMITS_KEEP_ALIVE", "20 ms")])
+        command.args(["-c", &format!("ulimit {limit}; exec {binary} serve")]);
+        Self::run(command, environment)
     }
 
     /// Its stderr is read by nobody here, so it is told where to listen.

@@ -6,6 +6,7 @@ mod bodies;
 mod commands;
 mod hub;
 mod p08_memory;
+mod p10_pressure;
 mod p11_hang_up;
 mod p12_drain;
 mod p13_kill;

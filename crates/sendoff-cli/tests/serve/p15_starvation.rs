@@ -62,3 +62,42 @@ fn p15_a_stalled_destination_starves_no_other() {
     let ends = slow.finish();
     assert_eq!(ends.iter().filter(|told| **told == whole(&to_slow)).count(), STALLED);
 }
+
+/// Running and waiting have few places, and one destination comes for all of them.
+#[test]
+fn p15_a_stalled_destination_does_not_fill_the_queue() {
+    let mut hub = Hub::start(&[
+        ("SENDOFF_ALLOW_ADDRESSES", "127.0.0.0/8"),
+        ("SENDOFF_LIMITS_RUNNING", "8"),
+        ("SENDOFF_LIMITS_PER_LANE", "4"),
+        ("SENDOFF_LIMITS_WAITING", "8"),
+        ("SENDOFF_LIMITS_KEEP_ALIVE", "20 ms"),
+        ("SENDOFF_LIMITS_IDLE", "1 h"),
+        ("SENDOFF_LIMITS_DEADLINE", "60 s"),
+    ]);
+    /// Two thirds of the 16.
+    const INSIDE: usize = 11;
+    let (slow, quick) = (Sink::start(1, Pause::At(0)), Sink::start(2, Pause::Never));
+    let to = |sink: &Sink| Request::to(&hub, &sink.url(), Order::FormThenData, 10_000);
+    let (to_slow, to_quick) = (to(&slow), to(&quick));
+    let call = |request: &Request| {
+        let mut wire = Wire::open(hub.address);
+        request.send(&mut wire);
+        wire
+    };
+    let mut stalled: Vec<_> = (0..INSIDE).map(|_| call(&to_slow)).collect();
+    stalled.iter_mut().for_each(Wire::wait_for_newline);
+    for _ in 0..3 {
+        let refused = call(&to_slow).receive().unwrap().body;
+        assert!(refused.contains("This action hub is busy"), "{refused}");
+        assert!(refused.contains("Nothing was delivered"), "{refused}");
+        let served = call(&to_quick).receive().unwrap().body;
+        assert!(served.contains("\"success\":true"), "{served}");
+    }
+    slow.release();
+    for caller in &mut stalled {
+        let answer = caller.receive().unwrap().body;
+        assert!(answer.contains("\"success\":true"), "{answer}");
+    }
+    assert!(hub.is_running());
+}
