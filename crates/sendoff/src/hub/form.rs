@@ -99,9 +99,9 @@ where
     }
     // A sequence would be read as the members of the struct in order.
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(Refusal::of_small(&body, None));
+        return Err(Refusal::of_small::<T>(&body));
     }
-    serde_json::from_slice(&body).map_err(|fault| Refusal::of_small(&body, Some(fault)))
+    serde_json::from_slice(&body).map_err(|_| Refusal::of_small::<T>(&body))
 }
 
 async fn drawn(

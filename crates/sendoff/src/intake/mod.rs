@@ -135,8 +135,10 @@ impl Intake {
         let mut spooled: Option<(Origin, SpooledData)> = None;
         while let Some(event) = std::future::poll_fn(|cx| self.poll_event(cx)).await? {
             match event {
-                Event::Member { name, json } => self.member(&name, &json)?,
-                Event::AttachmentMember { name, json } => self.attachment_member(&name, &json)?,
+                Event::Member { name, at, json } => self.member(&name, at, &json)?,
+                Event::AttachmentMember { name, at, json } => {
+                    self.attachment_member(&name, at, &json)?;
+                }
                 Event::DataStart { origin: Origin::Attachment, shape } if self.may_start() => {
                     let decoder = self.decoder(is_base64(&self.members.mimetype), shape);
                     let head = self.head();
@@ -206,43 +208,45 @@ impl Intake {
         Ok(SpooledData { spooled, decode: !known && shape == Shape::Text })
     }
 
-    fn member(&mut self, name: &str, json: &[u8]) -> Result<(), Refusal> {
+    fn member(&mut self, name: &str, at: u64, json: &[u8]) -> Result<(), Refusal> {
+        let unread = |fault| Refusal::Member { name: name.to_owned(), at, fault };
         match name {
             "type" => {
                 self.seen.kind = true;
-                self.members.kind = text(json)?;
+                self.members.kind = text(json).map_err(unread)?;
             }
             "scheduled_plan" => {
                 self.seen.plan = true;
-                self.members.plan = object(json)?;
+                self.members.plan = object(json).map_err(unread)?;
             }
             "data" => {
                 self.seen.data = true;
-                self.members.data = self.texts(json)?;
+                self.members.data = self.texts(object(json).map_err(unread)?)?;
             }
             "form_params" => {
                 self.seen.form = true;
-                self.members.form = self.texts(json)?;
+                self.members.form = self.texts(object(json).map_err(unread)?)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn attachment_member(&mut self, name: &str, json: &[u8]) -> Result<(), Refusal> {
+    fn attachment_member(&mut self, name: &str, at: u64, json: &[u8]) -> Result<(), Refusal> {
+        let unread = |fault| Refusal::Member { name: name.to_owned(), at, fault };
         match name {
             "mimetype" => {
                 self.seen.mimetype = true;
-                self.members.mimetype = string(json)?;
+                self.members.mimetype = string(json).map_err(unread)?;
             }
-            "extension" => self.members.extension = string(json)?,
+            "extension" => self.members.extension = string(json).map_err(unread)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn texts(&mut self, json: &[u8]) -> Result<Members, Refusal> {
-        let members: Members = object(json)?.unwrap_or_default();
+    fn texts(&mut self, members: Option<Members>) -> Result<Members, Refusal> {
+        let members = members.unwrap_or_default();
         self.kept.entries(members.0.len())?;
         Ok(members)
     }
@@ -285,25 +289,25 @@ impl Intake {
 }
 
 /// A member that is an object. Anything else, which nobody promised, counts as absent; null mostly.
-fn object<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, Refusal> {
+fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<Option<T>> {
     member_if(json.first() == Some(&b'{'), json)
 }
 
 /// A member that is a string, or counts as absent.
-fn string(json: &[u8]) -> Result<Option<String>, Refusal> {
+fn string(json: &[u8]) -> serde_json::Result<Option<String>> {
     member_if(json.first() == Some(&b'"'), json)
 }
 
 /// A member that is a text, whatever its type.
-fn text(json: &[u8]) -> Result<Option<Text>, Refusal> {
+fn text(json: &[u8]) -> serde_json::Result<Option<Text>> {
     member_if(json != b"null", json)
 }
 
-fn member_if<T: DeserializeOwned>(is_there: bool, json: &[u8]) -> Result<Option<T>, Refusal> {
+fn member_if<T: DeserializeOwned>(is_there: bool, json: &[u8]) -> serde_json::Result<Option<T>> {
     if !is_there {
         return Ok(None);
     }
-    serde_json::from_slice(json).map(Some).map_err(Refusal::Member)
+    serde_json::from_slice(json).map(Some)
 }
 
 /// The `;base64` suffix of the media type is the only sign of the encoding. Protocol fact B.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde::de::DeserializeOwned;
 
 use super::base64::BadBase64;
-use super::tokenizer::{Limits, Malformed, Tokenizer, What};
+use super::tokenizer::{Event, Limits, Malformed, Tokenizer, What};
 use crate::Error;
 use crate::text;
 
@@ -16,8 +17,8 @@ use crate::text;
 pub(crate) enum Refusal {
     /// No JSON object, or none that ends.
     Malformed(Malformed),
-    /// A member is no JSON.
-    Member(serde_json::Error),
+    /// A member cannot be read, which begins at this byte of the body.
+    Member { name: String, at: u64, fault: serde_json::Error },
     /// `attachment.data` says it is base64, and is not.
     Base64(BadBase64),
     /// Data stands in two places.
@@ -41,18 +42,17 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// What is wrong with a small body that was read whole and is no request: its byte and cause,
-    /// in the words that a delivery is refused with.
-    pub(crate) fn of_small(body: &Bytes, fault: Option<serde_json::Error>) -> Self {
-        let mut tokenizer = Tokenizer::new(Limits::default());
-        let read = tokenizer.feed(body, &mut VecDeque::new()).and_then(|()| tokenizer.finish());
-        match (read, fault) {
-            (Err(malformed), _) => Self::Malformed(malformed),
-            (Ok(()), Some(fault)) => Self::Member(fault),
-            (Ok(()), None) => {
-                Self::Malformed(Malformed { offset: 0, what: What::NotAnObject(b'{') })
-            }
+    /// What is wrong with a small body that was read whole and is no `T`: its byte and cause, in the
+    /// words that a delivery is refused with.
+    pub(crate) fn of_small<T: DeserializeOwned>(body: &Bytes) -> Self {
+        let (mut tokenizer, mut events) = (Tokenizer::new(Limits::default()), VecDeque::new());
+        let read = tokenizer.feed(body, &mut events).and_then(|()| tokenizer.finish());
+        if let Err(malformed) = read {
+            return Self::Malformed(malformed);
         }
+        events.into_iter().find_map(unread::<T>).unwrap_or_else(|| {
+            Self::Malformed(Malformed { offset: 0, what: What::NotAnObject(b'{') })
+        })
     }
 
     /// The HTTP status that says it, where the answer has not begun yet. `None` means that it is
@@ -62,7 +62,7 @@ impl Refusal {
             Self::Malformed(Malformed { what: What::TooLarge { .. }, .. }) => {
                 Some(StatusCode::PAYLOAD_TOO_LARGE)
             }
-            Self::Malformed(_) | Self::Member(_) | Self::SecondData | Self::Gzip { .. } => {
+            Self::Malformed(_) | Self::Member { .. } | Self::SecondData | Self::Gzip { .. } => {
                 Some(StatusCode::BAD_REQUEST)
             }
             Self::TooLarge { .. } | Self::SmallTooLarge { .. } => {
@@ -89,8 +89,15 @@ impl Refusal {
             Self::Malformed(malformed) => {
                 format!("The request is not the JSON that Looker sends: {malformed}.")
             }
-            Self::Member(error) => {
-                format!("The request is not the JSON that Looker sends: {error}.")
+            Self::Member { name, at, fault } => {
+                let fault = fault.to_string();
+                // serde_json counts within what it was given, which is not the body.
+                let words = fault.split(" at line ").next().unwrap_or_default();
+                format!(
+                    "The request is not the JSON that Looker sends: its member \"{}\" at byte {at} \
+                     cannot be read: {words}.",
+                    name.escape_debug()
+                )
             }
             Self::Base64(error) => {
                 format!("Looker's attachment says it is base64, but {error}.")
@@ -159,4 +166,17 @@ impl Refusal {
             _ => Error::looker(self.message()),
         }
     }
+}
+
+/// The refusal of a member that is no member of a `T`. serde_json does not tell which one it is.
+fn unread<T: DeserializeOwned>(event: Event) -> Option<Refusal> {
+    let (name, at, json, front, end) = match event {
+        Event::Member { name, at, json } => (name, at, json, "{", "}"),
+        Event::AttachmentMember { name, at, json } => (name, at, json, r#"{"attachment":{"#, "}}"),
+        _ => return None,
+    };
+    let quoted = serde_json::to_vec(&name).ok()?;
+    let alone = [front.as_bytes(), &quoted, b":", &json, end.as_bytes()].concat();
+    let fault = serde_json::from_slice::<T>(&alone).err()?;
+    Some(Refusal::Member { name, at, fault })
 }

@@ -68,14 +68,17 @@ impl Default for Limits {
 /// What the tokenizer found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A whole top-level member that is not streamed: its name, and its raw JSON, which is valid.
+    /// A whole top-level member that is not streamed: its name, and its raw JSON, which is valid
+    /// and begins at this byte of the body.
     Member {
         name: String,
+        at: u64,
         json: Vec<u8>,
     },
     /// The same for a member of `attachment`.
     AttachmentMember {
         name: String,
+        at: u64,
         json: Vec<u8>,
     },
     /// Streamed data begins. A body may hold both origins.
@@ -448,10 +451,11 @@ impl Tokenizer {
             if progress.done {
                 let name = String::from_utf8_lossy(&self.name).into_owned();
                 let json = std::mem::take(&mut self.json);
+                let at = base + progress.used as u64 - json.len() as u64;
                 out.push_back(if self.in_attachment {
-                    Event::AttachmentMember { name, json }
+                    Event::AttachmentMember { name, at, json }
                 } else {
-                    Event::Member { name, json }
+                    Event::Member { name, at, json }
                 });
             }
         } else {

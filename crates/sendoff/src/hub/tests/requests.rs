@@ -180,6 +180,33 @@ async fn an_empty_form_request_is_a_form_and_keeps_what_was_chosen() {
 }
 
 #[tokio::test]
+async fn a_member_that_cannot_be_read_is_named_with_its_byte() {
+    let stage = stage(quick());
+    let half = r#""\ud800""#;
+    for (body, member, at) in [
+        (format!(r#"{{"type":{half}}}"#), "type", 8),
+        (format!(r#"{{"data":{{}},"form_params":{{"how":{half}}}}}"#), "form_params", 25),
+        (
+            format!("{{\n\n\"scheduled_plan\":\n{{\"title\":1,\"title\":{half}}}}}"),
+            "scheduled_plan",
+            21,
+        ),
+    ] {
+        for path in ["/actions/puppet/execute", "/actions/puppet/form"] {
+            let request = post(path).body(Full::new(Bytes::from(body.clone()))).unwrap();
+            let (status, answer) = send(&stage.hub, request).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {body}: {answer}");
+            let said = answer["error"].as_str().unwrap();
+            assert!(said.contains(&format!("\"{member}\" at byte {at} ")), "{path}: {said}");
+            assert!(!said.contains(" line "), "{said}");
+        }
+    }
+    // A number is a text to us, however large it is.
+    let body = order("read", json!("x")).replace(r#""how":"read""#, r#""how":"read","note":1e999"#);
+    assert_eq!(execute(&stage.hub, body).await.1["looker"]["message"], "1e999x");
+}
+
+#[tokio::test]
 async fn what_is_missing_or_wrong_is_named_in_the_envelope() {
     let stage = stage(quick());
     let say = async |body: Value| {

@@ -35,8 +35,8 @@ pub(crate) fn read(
     for event in events {
         let in_data = open.is_some();
         match event {
-            Event::Member { name, json } if !in_data => body.members.push((name, json)),
-            Event::AttachmentMember { name, json } if !in_data => inner.push((name, json)),
+            Event::Member { name, json, .. } if !in_data => body.members.push((name, json)),
+            Event::AttachmentMember { name, json, .. } if !in_data => inner.push((name, json)),
             Event::DataStart { origin, shape } if !in_data => {
                 open = Some((origin, shape, Vec::new()));
             }

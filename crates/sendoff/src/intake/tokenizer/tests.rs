@@ -402,7 +402,9 @@ fn joined(text: &str, cuts: &[usize]) -> String {
     });
     let data = data.collect::<Vec<_>>().concat();
     // Only the data is joined.
-    let after = Event::Member { name: "a".into(), json: b"\"\\n\"".to_vec() };
+    let at = "{\"attachment\":{\"data\":".len() + encoded.len() + "},\"a\":".len();
+    let json = b"\"\\n\"".to_vec();
+    let after = Event::Member { name: "a".into(), at: at as u64, json };
     assert!(events.contains(&after), "{events:?}");
     String::from_utf8(data).unwrap()
 }
