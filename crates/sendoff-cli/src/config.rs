@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use sendoff::{LookerHosts, Origins, Secret, SpoolLimits, StateKey, Values};
-use sendoff_destinations::{AwsEnvironment, AzureEnvironment};
+use sendoff_destinations::{AwsEnvironment, AzureEnvironment, DriveScope};
 
 use checks::{action, folder, log, loopback, network, sixty_four_hex_digits, web_url};
 use limits::{connection_limits, delivery_limits, spool_limits};
@@ -99,6 +99,10 @@ pub struct Config {
     pub aws: Option<AwsEnvironment>,
     /// What the environment says of the hub's identity at Azure, if `azure.own_identity` is on.
     pub azure: Option<AzureEnvironment>,
+    /// `google.own_account`.
+    pub google_own_account: bool,
+    /// `google.scope`.
+    pub drive_scope: DriveScope,
     /// `settings`, by action.
     pub settings: BTreeMap<String, Values>,
     /// `oauth`, by action: the client's id and secret.
@@ -205,6 +209,12 @@ impl Config {
         let lambda_response_stream = r.switch("lambda.response_stream");
         let own_keys = r.switch("aws.own_keys");
         let own_identity = r.switch("azure.own_identity");
+        let google_own_account = r.switch("google.own_account");
+        let drive_scope = r.word("google.scope", |word| match word {
+            "drive" => Ok(DriveScope::Drive),
+            "drive.file" => Ok(DriveScope::DriveFile),
+            _ => Err("it must be \"drive\" or \"drive.file\"".to_owned()),
+        });
         let settings = settings(r, catalogue);
         let clients = clients(r, catalogue);
         Some(Self {
@@ -237,6 +247,8 @@ impl Config {
             workbench_folder: workbench_folder?,
             aws: own_keys?.then(|| aws(environment)),
             azure: own_identity?.then(|| azure(environment)),
+            google_own_account: google_own_account?,
+            drive_scope: drive_scope?,
             settings,
             clients: clients?,
             in_force: Vec::new(),

@@ -32,6 +32,8 @@ pub(crate) fn actions(config: &Config) -> Vec<Box<dyn AnyAction>> {
         sftp_legacy_algorithms: config.sftp_legacy_algorithms,
         aws: config.aws.clone(),
         azure: config.azure.clone(),
+        drive_scope: config.drive_scope,
+        google_own_account: config.google_own_account,
     };
     let mut actions = sendoff_destinations::all(&destinations);
     actions

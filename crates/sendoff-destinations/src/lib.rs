@@ -44,6 +44,7 @@ use sendoff::AnyAction;
 use sendoff::testing::Fake;
 pub use shared::aws::AwsEnvironment;
 pub use shared::azure::AzureEnvironment;
+pub use shared::google::DriveScope;
 
 /// What the operator decides about destinations.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +60,10 @@ pub struct Config {
     /// Lets `azure_storage` use an identity of the hub's own where Looker's admin sets no
     /// credentials.
     pub azure: Option<AzureEnvironment>,
+    /// What Google Drive and Google Sheets ask users for who log in.
+    pub drive_scope: DriveScope,
+    /// Lets Google Cloud Storage use the account that the hub runs as where Looker's admin sets none.
+    pub google_own_account: bool,
 }
 
 /// Every destination that `config` allows, in the order of their names.
@@ -71,9 +76,9 @@ pub fn all(config: &Config) -> Vec<Box<dyn AnyAction>> {
         Box::new(digitalocean_droplet::Droplet),
         Box::new(digitalocean_object_storage::DigitalOceanSpaces),
         Box::new(dropbox::Dropbox),
-        Box::new(google_cloud_storage::GoogleCloudStorage::default()),
-        Box::new(google_drive::GoogleDrive::default()),
-        Box::new(google_sheets::GoogleSheets::default()),
+        Box::new(google_cloud_storage::GoogleCloudStorage::new(config.google_own_account)),
+        Box::new(google_drive::GoogleDrive::new(config.drive_scope)),
+        Box::new(google_sheets::GoogleSheets::new(config.drive_scope)),
         Box::new(hubspot_companies::HubspotCompanies),
         Box::new(hubspot_contacts::HubspotContacts),
         Box::new(jira_create_issue::Jira),

@@ -442,6 +442,94 @@ async fn pivoted_values_and_types_come_from_json_detail() {
     assert_eq!(stage.cells(ORDERS, "Data").await, cells);
 }
 
+/// The number formats that the last step set, by column.
+fn date_formats(asked: &Asked) -> Vec<(u64, Value)> {
+    let requests = asked.json()["requests"].take();
+    let formats = requests.as_array().unwrap().iter().map(|one| &one["repeatCell"]);
+    let column = |one: &Value| one["range"]["startColumnIndex"].as_u64().unwrap();
+    let format = |one: &Value| one["cell"]["userEnteredFormat"]["numberFormat"].clone();
+    formats.filter(|one| one.is_object()).map(|one| (column(one), format(one))).collect()
+}
+
+#[tokio::test]
+async fn dates_are_dates_in_the_format_that_the_sheet_has_for_them() {
+    let stage = Stage::set().await;
+    let data = json!({
+        "fields": {"dimensions": [
+            {"name": "o.id", "label": "ID", "type": "number"},
+            {"name": "o.day", "label": "Day", "type": "date_date"},
+            {"name": "o.at", "label": "At", "type": "date_time"},
+            {"name": "o.month", "label": "Month", "type": "date_month"},
+        ]},
+        "data": [
+            {"o.id": {"value": 1}, "o.day": {"value": "2026-11-25"},
+             "o.at": {"value": "2026-11-25 18:00:00"}, "o.month": {"value": "2026-11"}},
+            {"o.id": {"value": 2}, "o.day": {"value": null},
+             "o.at": {"value": "soon"}, "o.month": {"value": "2026-12"}},
+        ],
+    })
+    .to_string();
+    delivered(&stage.send("json", &data, json!({})).await);
+    let cells = stage.cells(ORDERS, "Data").await;
+    assert_eq!(cells[1], json!([1, 46351, 46351.75, "2026-11"]));
+    assert_eq!(cells[2], json!([2, "", "soon", "2026-12"]));
+    let day = json!({"type": "DATE", "pattern": "yyyy-mm-dd"});
+    let time = json!({"type": "DATE_TIME", "pattern": "yyyy-mm-dd hh:mm:ss"});
+    assert_eq!(date_formats(&stage.seen(COMMIT)[0]), [(1, day.clone()), (2, time.clone())]);
+    // Somebody wants to see days otherwise.
+    let german = json!({"type": "DATE", "pattern": "dd.mm.yyyy"});
+    let requests = json!({"requests": [{"repeatCell": {
+        "range": {"sheetId": 0, "startRowIndex": 0, "endRowIndex": 1000,
+            "startColumnIndex": 1, "endColumnIndex": 2},
+        "cell": {"userEnteredFormat": {"numberFormat": german}},
+        "fields": "userEnteredFormat.numberFormat",
+    }}]});
+    let path = format!("/v4/spreadsheets/{ORDERS}:batchUpdate");
+    stage.told("POST", SHEETS, &path, Some(requests)).await;
+    for wish in ["yes", "append"] {
+        delivered(&stage.send("json", &data, json!({"overwrite": wish})).await);
+        let formats = date_formats(stage.seen(COMMIT).last().unwrap());
+        assert_eq!(formats, [(1, german.clone()), (2, time.clone())], "{wish}");
+    }
+    delivered(&stage.send("json", &data, json!({"keep_formatting": "no"})).await);
+    assert_eq!(date_formats(stage.seen(COMMIT).last().unwrap()), [(1, day), (2, time)]);
+    // Google reads them itself.
+    let wish = json!({"value_input": "user_entered"});
+    delivered(&stage.send("json", &data, wish).await);
+    assert_eq!(stage.cells(ORDERS, "Data").await[1][1], "2026-11-25");
+    assert_eq!(date_formats(stage.seen(COMMIT).last().unwrap()), []);
+}
+
+#[tokio::test]
+async fn the_tabs_of_a_spreadsheet_that_is_named_are_listed_and_another_can_be_typed() {
+    let stage = Stage::set().await;
+    let settings = stage.0.settings();
+    let form = async |more: Value| {
+        let answers = with(json!(stage.vendor().behind().answers()), more);
+        stage.0.form("google_sheets", &settings, answers).await
+    };
+    let tabs = |form: &Value| -> Vec<(String, String)> {
+        let options = form["tab"]["options"].as_array().into_iter().flatten();
+        let text = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();
+        options.map(|one| (text(one, "name"), text(one, "label"))).collect()
+    };
+    let pair = |name: &str, label: &str| (name.to_owned(), label.to_owned());
+    let both = [pair("gid=0", "Data"), pair("gid=77", "Notes")];
+    for wish in ["yes", "append"] {
+        assert_eq!(tabs(&form(json!({"overwrite": wish})).await), both, "{wish}");
+    }
+    let typed = form(json!({"find_tab": "Totals"})).await;
+    assert!(tabs(&typed).contains(&pair("Totals", "Totals (as typed)")), "{typed}");
+    // It is a text where no spreadsheet is there, or its name is not known yet.
+    for name in ["unheard of", "orders {date}"] {
+        let form = form(json!({"filename": name})).await;
+        assert!(form["tab"]["options"].is_null() && form["find_tab"].is_null(), "{form}");
+        assert!(form["tab"].is_object(), "{form}");
+    }
+    let each_time = form(json!({"overwrite": "new_tab"})).await;
+    assert!(each_time["tab"].is_null() && each_time["new_tab"].is_object(), "{each_time}");
+}
+
 #[tokio::test]
 async fn the_grid_is_there_first_and_the_calls_are_few() {
     let stage = Stage::set().await;

@@ -32,6 +32,12 @@ pub trait Action: Send + Sync + 'static {
     /// Name, label, formats and the rest of the definition.
     const SPEC: Spec;
 
+    /// The spec in this hub, whose operator may decide a part of it, such as what a login asks for.
+    /// The name, the params and the kind of login are always those of [`SPEC`](Self::SPEC).
+    fn spec_here(&self) -> Spec {
+        Self::SPEC
+    }
+
     /// Completes the form with what only the vendor knows, such as a list of buckets.
     ///
     /// It is called each time the form is shown, so it must be quick. The default shows the form
@@ -307,7 +313,7 @@ pub(crate) struct Delivery<'a> {
 
 impl<A: Action> AnyAction for A {
     fn spec(&self) -> Spec {
-        A::SPEC
+        self.spec_here()
     }
 
     fn params(&self) -> Vec<wire::Param> {

@@ -95,6 +95,22 @@ fn old_algorithms_are_spoken_only_if_the_operator_says_so() {
     assert!(from(&[("SENDOFF_SFTP_LEGACY_ALGORITHMS", "true")]).sftp_legacy_algorithms);
 }
 
+#[test]
+fn what_users_of_google_drive_are_asked_for_is_one_of_two() {
+    use sendoff_destinations::DriveScope;
+    assert_eq!(from(&[]).drive_scope, DriveScope::Drive);
+    let asks = |config: &Config| {
+        let offered = crate::hub::actions(config);
+        let drive = offered.iter().find(|action| action.spec().name == "google_drive").unwrap();
+        let Some(sendoff::LoginBy::OAuth(login)) = drive.spec().login else { panic!("a login") };
+        login.scopes[0].rsplit('/').next().unwrap().to_owned()
+    };
+    assert_eq!(asks(&from(&[])), "drive");
+    assert_eq!(asks(&from(&[("SENDOFF_GOOGLE_SCOPE", "drive.file")])), "drive.file");
+    let wrong = problem(&[("SENDOFF_GOOGLE_SCOPE", "everything")]);
+    assert!(wrong.contains("\"drive\" or \"drive.file\""), "{wrong}");
+}
+
 fn load(environment: &[(&str, &str)], flags: &Flags) -> Result<Config, Problems> {
     let environment = environment.iter().copied().collect();
     Config::load(&catalogue(), &environment, flags)

@@ -33,7 +33,7 @@ const BUCKETS: [&str; 2] = ["quarterly-reports", "looker-exports"];
 const MOST_AT_ONCE: usize = 16 * 1024 * 1024;
 
 #[derive(Default)]
-struct FakeStorage {
+pub(super) struct FakeStorage {
     tokens: Tokens,
     sessions: Sessions<Wanted>,
     state: Mutex<State>,
@@ -89,6 +89,9 @@ impl FakeStorage {
         match (asked.header("host"), &head.method, path) {
             ("oauth2.googleapis.com", &Method::POST, "/token") => {
                 return self.tokens.grant(&head.headers, body).await;
+            }
+            ("metadata.google.internal", &Method::GET, path) => {
+                return self.tokens.of_machine(&head.headers, path);
             }
             ("storage.googleapis.com", ..) => {}
             _ => return Err(refusal(404, "notFound", "This host is not served here.")),
@@ -271,9 +274,13 @@ fn list_of_buckets(asked: &Asked<'_>) -> Answer {
 
 impl Fake for FakeStorage {
     fn origins(&self) -> Vec<String> {
-        ["https://storage.googleapis.com", "https://oauth2.googleapis.com"]
-            .map(str::to_owned)
-            .into()
+        [
+            "https://storage.googleapis.com",
+            "https://oauth2.googleapis.com",
+            "http://metadata.google.internal",
+        ]
+        .map(str::to_owned)
+        .into()
     }
 
     fn settings(&self) -> Values {

@@ -13,18 +13,28 @@ use crate::Difference;
 use crate::shared::differences::{BUCKET, ERROR_PAGE};
 use crate::shared::file_options::{self, IfExists};
 use crate::shared::google::service_account::{KeyFile, ServiceAccount, Tokens, Wanted};
-use crate::shared::google::{Access, Google, Vendor, resumable};
+use crate::shared::google::{Access, Google, Vendor, machine, resumable};
 use crate::shared::object_store::{self, Kind};
 use crate::shared::template::Facts;
 use object::{Bucket, Object};
 
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
 
 /// The action; see its spec.
 #[derive(Default)]
 pub(crate) struct GoogleCloudStorage {
     tokens: Arc<Tokens>,
+    /// The account that the hub runs as may be used.
+    own_account: bool,
+}
+
+impl GoogleCloudStorage {
+    pub(crate) fn new(own_account: bool) -> Self {
+        Self { own_account, ..Self::default() }
+    }
 }
 
 const VENDOR: Vendor = Vendor {
@@ -168,20 +178,27 @@ impl Action for GoogleCloudStorage {
 impl GoogleCloudStorage {
     async fn buckets(&self, cx: &Context<Settings>) -> Result<Listing> {
         let (google, file) = self.client(cx)?;
-        match given(&cx.settings.project_id).or(file.project.as_deref()) {
-            Some(project) => object::buckets(&google, project).await,
-            None => Err(Error::settings("The settings name no project.")),
-        }
+        let named = given(&cx.settings.project_id).map(str::to_owned);
+        let project = match (named, file) {
+            (Some(project), _) => project,
+            (None, None) => machine::project(cx.http()).await?,
+            (None, Some(file)) => {
+                file.project.ok_or_else(|| Error::settings("The settings name no project."))?
+            }
+        };
+        object::buckets(&google, &project).await
     }
 
-    fn client(&self, cx: &Context<Settings>) -> Result<(Google, KeyFile)> {
+    /// The client, and the key file unless the hub's own account is used.
+    fn client(&self, cx: &Context<Settings>) -> Result<(Google, Option<KeyFile>)> {
         let settings = &cx.settings;
         let file = match (&settings.service_account_json, &settings.private_key) {
-            (Some(json), _) => KeyFile::json(json, "service_account_json")?,
+            (Some(json), _) => Some(KeyFile::json(json, "service_account_json")?),
             (None, Some(key)) => {
                 let email = settings.client_email.as_deref().unwrap_or_default();
-                KeyFile::parts(email, key, "private_key")?
+                Some(KeyFile::parts(email, key, "private_key")?)
             }
+            (None, None) if self.own_account && given(&settings.client_email).is_none() => None,
             (None, None) => {
                 return Err(Error::settings(
                     "Enter a service account's client email and private key, or its whole key \
@@ -195,7 +212,10 @@ impl GoogleCloudStorage {
             subject: None,
             impersonate: settings.impersonate_service_account.as_deref(),
         };
-        let account = ServiceAccount::new(&file, &wanted, &self.tokens)?;
+        let account = match &file {
+            Some(file) => ServiceAccount::new(file, &wanted, &self.tokens)?,
+            None => ServiceAccount::of_machine(&wanted, &self.tokens),
+        };
         Ok((Google::new(cx, &VENDOR, Access::Key(Arc::new(account))), file))
     }
 }

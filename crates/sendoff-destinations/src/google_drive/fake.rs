@@ -58,6 +58,8 @@ struct State {
     made: u64,
     /// More shared drives.
     crowd: usize,
+    /// Who logs in grants `drive.file`, and nothing wider.
+    own_files_only: bool,
 }
 
 #[derive(Clone)]
@@ -67,11 +69,13 @@ struct File {
     uploaded: Uploaded,
     /// Roles by e-mail address.
     shared: BTreeMap<String, String>,
+    /// The app has made it.
+    ours: bool,
 }
 
 impl File {
     fn new(resource: Value) -> Self {
-        Self { resource, uploaded: Uploaded::default(), shared: BTreeMap::new() }
+        Self { resource, uploaded: Uploaded::default(), shared: BTreeMap::new(), ours: false }
     }
 
     fn is_owned_by(&self, who: &str) -> bool {
@@ -83,6 +87,9 @@ impl State {
     /// What somebody may do with a file: what was given to him, or goes down to it from a folder
     /// above. `None` if he does not see it.
     fn role<'a>(&'a self, file: &'a File, who: &str) -> Option<&'a str> {
+        if self.own_files_only && !file.ours {
+            return None;
+        }
         // Everybody is a member of the shared drive.
         if !file.resource["driveId"].is_null() || file.is_owned_by(who) {
             return Some("owner");
@@ -178,11 +185,12 @@ impl FakeDrive {
     pub(crate) fn with_login(login: OAuth) -> Self {
         let files =
             FOLDERS.map(|(id, name, parent, drive)| folder(id, name, parent, drive, ADA)).to_vec();
+        let own_files_only = !login.scopes.contains(&super::SCOPE);
         Self {
             provider: Provider::new(login),
             tokens: Tokens::default(),
             sessions: Sessions::default(),
-            state: Mutex::new(State { files, made: 0, crowd: 0 }),
+            state: Mutex::new(State { files, own_files_only, ..State::default() }),
         }
     }
 
@@ -244,6 +252,10 @@ impl FakeDrive {
         match (head.method.as_str(), &names[..]) {
             ("GET", ["oauth2", "v2", "userinfo"]) => {
                 Ok(answer(200, &json!({"id": "1", "email": asked.who, "verified_email": true})))
+            }
+            ("GET", ["drive", "v3", "drives"]) if self.state().own_files_only => {
+                let text = "Request had insufficient authentication scopes.";
+                Err(refusal(403, "insufficientPermissions", text))
             }
             ("GET", ["drive", "v3", "drives"]) => self.drives(&asked),
             ("GET", ["drive", "v3", "files"]) => self.list(&asked),
@@ -397,6 +409,9 @@ impl FakeDrive {
 
     fn check_parent(&self, metadata: &Value, asked: &Asked<'_>) -> Result<(), Response<Bytes>> {
         let parent = metadata["parents"][0].as_str().unwrap_or("root");
+        if parent == "root" {
+            return Ok(());
+        }
         let parent = self.own(&self.state(), parent, asked)?;
         match parent.resource["mimeType"] == FOLDER {
             true => Ok(()),
@@ -425,7 +440,7 @@ impl FakeDrive {
                 if drive.is_null() {
                     resource["owners"] = json!([{"emailAddress": who}]);
                 }
-                File::new(resource)
+                File { ours: true, ..File::new(resource) }
             }
         };
         let resource = &mut file.resource;

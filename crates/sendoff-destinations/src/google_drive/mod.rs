@@ -16,7 +16,7 @@ use crate::Difference;
 use crate::shared::differences::{EXTENSION, WITHOUT_CLIENT};
 use crate::shared::file_options;
 use crate::shared::google::service_account::{KeyFile, ServiceAccount, TOKEN_URL, Tokens, Wanted};
-use crate::shared::google::{Access, Domains, Google, ISSUER, Vendor, resumable};
+use crate::shared::google::{Access, Domains, DriveScope, Google, ISSUER, Vendor, resumable};
 use crate::shared::template::Facts;
 use file::Upload;
 use place::{Find, FolderChoice, Place};
@@ -28,6 +28,13 @@ pub(crate) mod fake;
 #[derive(Default)]
 pub(crate) struct GoogleDrive {
     tokens: Arc<Tokens>,
+    scope: DriveScope,
+}
+
+impl GoogleDrive {
+    pub(crate) fn new(scope: DriveScope) -> Self {
+        Self { scope, ..Self::default() }
+    }
 }
 
 const VENDOR: Vendor = Vendor {
@@ -38,9 +45,12 @@ const VENDOR: Vendor = Vendor {
 };
 
 const SCOPE: &str = "https://www.googleapis.com/auth/drive";
+const EMAIL: &str = "https://www.googleapis.com/auth/userinfo.email";
+/// In place of all files.
+pub(crate) const OWN_FILES: &[&str] = &["https://www.googleapis.com/auth/drive.file", EMAIL];
 
 const LOGIN: OAuth = OAuth::new("https://accounts.google.com/o/oauth2/v2/auth", TOKEN_URL)
-    .scopes(&[SCOPE, "https://www.googleapis.com/auth/userinfo.email"])
+    .scopes(&[SCOPE, EMAIL])
     // Without these Google gives no refresh token to who has logged in before.
     .authorize_params(&[("access_type", "offline"), ("prompt", "consent")])
     .pkce()
@@ -112,6 +122,13 @@ impl Action for GoogleDrive {
         .svg(include_bytes!("icon.svg"))
         .vendor_docs("https://developers.google.com/workspace/drive/api/guides/about-sdk")
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
+
+    fn spec_here(&self) -> Spec {
+        match self.scope {
+            DriveScope::Drive => Self::SPEC,
+            DriveScope::DriveFile => Self::SPEC.oauth(LOGIN.scopes(OWN_FILES)),
+        }
+    }
 
     fn needs_login(&self, settings: &Settings) -> bool {
         !settings.by_key()
@@ -201,7 +218,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
 
 impl GoogleDrive {
     fn client(&self, cx: &Context<Settings>) -> Result<Google> {
-        Ok(Google::new(cx, &VENDOR, cx.settings.access(cx.login(), SCOPE, &self.tokens)?))
+        let access = cx.settings.access(cx.login(), SCOPE, &self.tokens)?;
+        Ok(Google::new(cx, &VENDOR, access).granted(self.scope))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use super::api::{self, Entry, FOLDER, MY_DRIVE, ROOT};
-use super::place::{Find, FolderChoice, Place};
+use super::place::{Find, FolderChoice, OWN_FILES_ONLY, Place};
 use crate::shared::google::{Domains, Google};
 
 /// What one level shows at most.
@@ -19,6 +19,10 @@ pub(crate) async fn draw(
     form: &mut View<FolderChoice>,
     find: &mut View<Find>,
 ) -> Result<()> {
+    if google.sees_own_files_only() {
+        draw_without_folders(form, find);
+        return allowed(cx, google).await;
+    }
     let drive = form.drive.value().unwrap_or(MY_DRIVE).to_owned();
     let by_list = form.fetchpls.value() == Some("fetch");
     let search = find.find_folder.value().map(str::trim).unwrap_or_default().to_owned();
@@ -63,6 +67,19 @@ pub(crate) async fn draw(
         }
     }
     Ok(())
+}
+
+/// Nothing can be listed where the hub sees its own files alone.
+fn draw_without_folders(form: &mut View<FolderChoice>, find: &mut View<Find>) {
+    if form.drive.value().is_some_and(|drive| drive != MY_DRIVE) {
+        form.drive.forget();
+    }
+    form.drive.select([(MY_DRIVE, "My Drive")]);
+    form.drive.remark(OWN_FILES_ONLY);
+    let hidden = [&mut form.folderid, &mut form.fetchpls, &mut form.folder];
+    hidden.into_iter().for_each(Field::hide);
+    find.find_folder.hide();
+    find.find_drive.hide();
 }
 
 /// A login that is over ends the form, whatever else could be shown.

@@ -67,17 +67,36 @@ pub(crate) enum FolderBy {
     Fetch,
 }
 
+pub(super) const OWN_FILES_ONLY: &str = "This hub sees only files that it made itself, so that it writes to My Drive and to no folder \
+     in it.";
+
 impl Place {
     pub(crate) fn of(form: &FolderChoice) -> Result<Self> {
+        let (address, picked) = (form.folderid.as_deref(), form.folder.as_deref());
+        Self::named(&form.drive, address, picked, form.fetchpls == FolderBy::Url)
+    }
+
+    /// The same while the form is drawn.
+    pub(crate) fn shown(form: &View<FolderChoice>) -> Result<Self> {
+        let drive = form.drive.value().unwrap_or(MY_DRIVE);
+        let by_url = form.fetchpls.value() != Some("fetch");
+        Self::named(drive, form.folderid.value(), form.folder.value(), by_url)
+    }
+
+    fn named(
+        drive: &str,
+        address: Option<&str>,
+        picked: Option<&str>,
+        by_url: bool,
+    ) -> Result<Self> {
         let given = |text: Option<&'_ str>| {
             text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let picked = given(form.folder.as_deref());
-        let address = given(form.folderid.as_deref());
+        let (address, picked) = (given(address), given(picked));
         // Forms of old schedules hold one of the two; ours may hold both, and shows one.
-        match address.filter(|_| form.fetchpls == FolderBy::Url || picked.is_none()) {
-            Some(address) => Self::address(&form.drive, &address),
-            None => Self::picked(&form.drive, picked.as_deref()),
+        match address.filter(|_| by_url || picked.is_none()) {
+            Some(address) => Self::address(drive, &address),
+            None => Self::picked(drive, picked.as_deref()),
         }
     }
 
@@ -131,6 +150,9 @@ impl Place {
 
     /// Looks for it, so that nothing goes to a place that nobody named.
     pub(crate) async fn found(self, google: &Google) -> Result<Folder> {
+        if google.sees_own_files_only() {
+            return self.without_looking();
+        }
         let (id, field) = match self {
             Self::MyDrive => {
                 // Everybody's is called `root`, and what is delivered there is known by the id.
@@ -162,6 +184,22 @@ impl Place {
             ));
         }
         Ok(Folder { id: entry.id, name: entry.name, drive: entry.drive_id })
+    }
+
+    /// Where a hub may write that sees nothing but its own files. All of those are the user's.
+    fn without_looking(self) -> Result<Folder> {
+        let field = match self {
+            Self::MyDrive => {
+                return Ok(Folder { id: ROOT.into(), name: "My Drive".into(), drive: None });
+            }
+            Self::SharedDrive(_) => "drive",
+            Self::Folder(_, field) => field,
+        };
+        let text = format!(
+            "{OWN_FILES_ONLY} Choose My Drive and leave the folder empty, or ask the hub's operator \
+             for the scope drive."
+        );
+        Err(Error::form(field, text))
     }
 }
 

@@ -22,8 +22,10 @@ pub(super) const COLUMNS_AT_MOST: u64 = 18_278;
 /// Sixty reads and sixty writes a minute for each user, counted apart (the page below): all
 /// deliveries of a user keep it together. A second more, because requests are not all as long on
 /// their way.
-const QUOTA: Quota =
+const USERS: Quota =
     Quota { requests: 60, within: Duration::from_secs(61), cool_down: Duration::from_secs(1) };
+/// And so many for all users of a project.
+const PROJECTS: Quota = Quota { requests: 300, ..USERS };
 
 /// What a request counts as.
 #[derive(Clone, Copy)]
@@ -187,6 +189,51 @@ pub(super) async fn read(google: &Google, id: &str, range: &str) -> Result<u64> 
     Ok(reply.json::<Values>().await?.values.len() as u64)
 }
 
+/// The formats of the dates and times in a range of one row; `None` for a cell without one.
+pub(super) async fn formats(google: &Google, id: &str, range: &str) -> Result<Vec<Option<Value>>> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Answer {
+        sheets: Vec<Grids>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Grids {
+        data: Vec<Rows>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Rows {
+        row_data: Vec<Cells>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Cells {
+        values: Vec<Cell>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Cell {
+        user_entered_format: Format,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Format {
+        number_format: Option<Value>,
+    }
+    let url = format!("{URL}/{id}");
+    let fields = "sheets.data.rowData.values.userEnteredFormat.numberFormat";
+    let query = [("ranges", range), ("fields", fields)];
+    let reply = ask(google, Counts::Read, 0, |http| http.get(&url).query(query)).await?;
+    let answer: Answer = reply.json().await?;
+    let rows =
+        answer.sheets.into_iter().flat_map(|grids| grids.data).flat_map(|rows| rows.row_data);
+    let cells = rows.flat_map(|row| row.values).map(|cell| cell.user_entered_format.number_format);
+    let is_date =
+        |format: &Value| matches!(format["type"].as_str(), Some("DATE" | "DATE_TIME" | "TIME"));
+    Ok(cells.map(|format| format.filter(is_date)).collect())
+}
+
 fn values(id: &str, range: &str) -> String {
     format!("{URL}/{id}/values/{}", utf8_percent_encode(range, NON_ALPHANUMERIC))
 }
@@ -217,11 +264,14 @@ async fn ask(
         Counts::Read => "reads",
         Counts::Write => "writes",
     };
-    let account = format!("google_sheets {counted} {}", google.account_key());
+    let user = format!("google_sheets {counted} {}", google.account_key());
+    let project = format!("google_sheets {counted} of all in {}", google.project_key());
     let make = |http: &Http| {
         // Last words are not waited with.
-        let call =
-            if google.is_hurried() { make(http) } else { make(&http.within(&account, QUOTA)) };
+        let call = match google.is_hurried() {
+            true => make(http),
+            false => make(&http.within(&user, USERS).within(&project, PROJECTS)),
+        };
         if cells < MANY_CELLS {
             return call;
         }

@@ -1,6 +1,6 @@
 //! Which spreadsheet is meant: by its address, or by folder and name; found, or made.
 
-use sendoff::{Error, Http, Item, Result, Stop};
+use sendoff::{Error, Field, Http, Item, Result, Stop, View};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -19,6 +19,7 @@ use crate::shared::template::Facts;
 const SPREADSHEET: &str = "application/vnd.google-apps.spreadsheet";
 
 /// What the form says.
+#[derive(Debug)]
 pub(super) enum Which {
     /// By its id, and the tab that its address shows.
     Address(String, Option<u32>),
@@ -63,10 +64,40 @@ impl Which {
             return Ok(Self::Address(id, tab));
         }
         let name = file_options::target(None, form.filename.as_deref(), facts)?;
-        let name = name.as_str();
-        let stem = [".csv", ".json"].into_iter().find_map(|ending| name.strip_suffix(ending));
-        let name = stem.filter(|stem| !stem.is_empty()).unwrap_or(name).to_owned();
-        Ok(Self::Named(Place::of(&form.folder)?, name))
+        Ok(Self::Named(Place::of(&form.folder)?, stem(name.as_str()).to_owned()))
+    }
+
+    /// The same while the form is drawn, as far as a tab is to be chosen and the name is known
+    /// before the delivery.
+    pub(super) fn shown(form: &View<Form>) -> Option<Result<Self>> {
+        let given = |field: &Field| {
+            field.value().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        if let Some(text) = given(&form.spreadsheet) {
+            return Some(address(&text).map(|(id, tab)| Self::Address(id, tab)));
+        }
+        let there = form.overwrite.value().is_none_or(|wish| matches!(wish, "yes" | "append"));
+        let name = given(&form.filename).filter(|name| there && !name.contains(['{', '}']))?;
+        // What is wrong with the folder is said beside it.
+        let place = Place::shown(&form.folder).ok()?;
+        Some(Ok(Self::Named(place, stem(&name).to_owned())))
+    }
+
+    /// The title of the spreadsheet and its tabs; `None` if there is none of the name.
+    pub(super) async fn listed(self, google: &Google) -> Result<Option<(String, Vec<Item>)>> {
+        let id = match self {
+            Self::Address(id, _) => id,
+            Self::Named(place, name) => {
+                let folder = place.found(google).await?;
+                let found = existing(google, &folder, &name).await?;
+                let Some(file) = found.into_iter().next() else { return Ok(None) };
+                file.id
+            }
+        };
+        let book = api::book(google, &id).await?;
+        let shown = book.grids().filter(|(tab, _)| !tab.hidden);
+        let tabs = shown.map(|(tab, _)| Item::new(format!("gid={}", tab.id), &tab.title)).collect();
+        Ok(Some((book.title().to_owned(), tabs)))
     }
 
     /// The tab that the address shows.
@@ -154,13 +185,10 @@ fn address(text: &str) -> Result<(String, Option<u32>)> {
     Ok(((*id).to_owned(), tab.and_then(|tab| tab.parse().ok())))
 }
 
-/// The title of the spreadsheet with this address, and its tabs.
-pub(super) async fn listed(google: &Google, text: &str) -> Result<(String, Vec<Item>)> {
-    let (id, _) = address(text.trim())?;
-    let book = api::book(google, &id).await?;
-    let shown = book.grids().filter(|(tab, _)| !tab.hidden);
-    let tabs = shown.map(|(tab, _)| Item::new(format!("gid={}", tab.id), &tab.title)).collect();
-    Ok((book.title().to_owned(), tabs))
+/// A spreadsheet's name: it has no ending.
+fn stem(name: &str) -> &str {
+    let stem = [".csv", ".json"].into_iter().find_map(|ending| name.strip_suffix(ending));
+    stem.filter(|stem| !stem.is_empty()).unwrap_or(name)
 }
 
 /// The spreadsheets that may be meant, the best first.

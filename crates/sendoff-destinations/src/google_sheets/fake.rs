@@ -19,7 +19,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use percent_encoding::percent_decode_str;
 use sendoff::testing::{Fake, Object, Provider, RowLedger, RowShape, TakesRows};
-use sendoff::{AnyAction, ByteStream, Values};
+use sendoff::{AnyAction, ByteStream, OAuth, Values};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ pub(crate) struct FakeSheets {
     drive: FakeDrive,
     books: Mutex<BTreeMap<String, Book>>,
     ledger: RowLedger,
-    /// By the token that a request brings.
+    /// By the token that a request brings, and by its project.
     quotas: Mutex<BTreeMap<String, Quota>>,
 }
 
@@ -66,8 +66,8 @@ struct Quota {
     writes: u32,
 }
 
-/// For each user and minute.
-const QUOTA: u32 = 60;
+/// For each user, and for all users of a project, and each minute.
+const QUOTAS: [(u32, &str); 2] = [(60, " per user"), (300, "")];
 
 fn refused(status: u16, name: &str, message: &str) -> Response<Bytes> {
     answer(status, &json!({"error": {"code": status, "message": message, "status": name}}))
@@ -79,7 +79,11 @@ fn invalid(message: &str) -> Response<Bytes> {
 
 impl FakeSheets {
     fn new() -> Self {
-        let drive = FakeDrive::with_login(LOGIN);
+        Self::with_login(LOGIN)
+    }
+
+    pub(super) fn with_login(login: OAuth) -> Self {
+        let drive = FakeDrive::with_login(login);
         drive.put(json!({
             "id": ORDERS, "name": NAME, "mimeType": SPREADSHEET, "parents": [FOLDER],
             "trashed": false, "appProperties": {},
@@ -133,29 +137,30 @@ impl FakeSheets {
     }
 
     fn spend(&self, head: &Parts) -> Result<(), Response<Bytes>> {
-        let whose = head.headers.get("authorization").and_then(|token| token.to_str().ok());
+        let token = head.headers.get("authorization").and_then(|token| token.to_str().ok());
+        let logged_in = self.drive.provider().is_some_and(|all| all.knows(&head.headers));
+        let project = if logged_in { "of the client" } else { "of the key" };
         let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Quota { since: Instant::now(), reads: 0, writes: 0 };
-        let quota = quotas.entry(whose.unwrap_or_default().to_owned()).or_insert_with(fresh);
-        if quota.since.elapsed() >= Duration::from_secs(1) {
-            *quota = fresh();
-        }
-        let (kind, spent) = match head.method {
-            Method::GET => ("Read", &mut quota.reads),
-            _ => ("Write", &mut quota.writes),
-        };
-        *spent += 1;
-        match *spent > QUOTA {
-            true => Err(refused(
-                429,
-                "RESOURCE_EXHAUSTED",
-                &format!(
+        for (whose, (most, for_whom)) in [token.unwrap_or_default(), project].iter().zip(QUOTAS) {
+            let quota = quotas.entry((*whose).to_owned()).or_insert_with(fresh);
+            if quota.since.elapsed() >= Duration::from_secs(1) {
+                *quota = fresh();
+            }
+            let (kind, spent) = match head.method {
+                Method::GET => ("Read", &mut quota.reads),
+                _ => ("Write", &mut quota.writes),
+            };
+            *spent += 1;
+            if *spent > most {
+                let text = format!(
                     "Quota exceeded for quota metric '{kind} requests' and limit '{kind} requests \
-                     per minute per user'."
-                ),
-            )),
-            false => Ok(()),
+                     per minute{for_whom}'."
+                );
+                return Err(refused(429, "RESOURCE_EXHAUSTED", &text));
+            }
         }
+        Ok(())
     }
 
     /// A spreadsheet that somebody sees in Drive; one that was just made has an empty tab.
@@ -174,6 +179,10 @@ impl FakeSheets {
 
     fn get(&self, id: &str, head: &Parts) -> Answer {
         let query = head.uri.query().unwrap_or_default();
+        let pairs: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        if let Some(range) = pairs.get("ranges") {
+            return self.formats(id, range, pairs.get("fields").map_or("", |fields| fields));
+        }
         if !query.contains("fields=spreadsheetId%2C") {
             return Err(invalid("Invalid field selection."));
         }
@@ -187,6 +196,21 @@ impl FakeSheets {
                 "spreadsheetId": id, "properties": {"title": title}, "sheets": sheets,
             }),
         ))
+    }
+
+    /// The number formats of the cells in one row.
+    fn formats(&self, id: &str, range: &str, fields: &str) -> Answer {
+        if fields != "sheets.data.rowData.values.userEnteredFormat.numberFormat" {
+            return Err(invalid("Invalid field selection."));
+        }
+        let mut books = self.books();
+        let (tab, row, _) = place(&mut books, id, range)?;
+        let cell = |column| match tab.format(row, column) {
+            Some(format) => json!({"userEnteredFormat": {"numberFormat": format}}),
+            None => json!({}),
+        };
+        let cells: Vec<_> = (0..tab.columns).map(cell).collect();
+        Ok(answer(200, &json!({"sheets": [{"data": [{"rowData": [{"values": cells}]}]}]})))
     }
 
     async fn batch(&self, id: &str, head: &Parts, body: ByteStream) -> Answer {

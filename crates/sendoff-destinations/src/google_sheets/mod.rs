@@ -4,7 +4,9 @@ mod api;
 mod book;
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
+mod moment;
 mod table;
+mod tabs;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -13,15 +15,15 @@ mod write;
 use std::sync::Arc;
 
 use sendoff::prelude::*;
-use sendoff::{Button, Choices, Commit, LookerVersion, OAuth, Repeatable};
+use sendoff::{Button, Commit, LookerVersion, OAuth, Repeatable};
 
 use crate::Difference;
-use crate::google_drive::Settings;
-use crate::google_drive::picker::{self, login_goes_on};
+use crate::google_drive::picker;
 use crate::google_drive::place::{Find, FolderChoice};
+use crate::google_drive::{OWN_FILES, Settings};
 use crate::shared::differences::WITHOUT_CLIENT;
 use crate::shared::google::service_account::{TOKEN_URL, Tokens};
-use crate::shared::google::{Google, ISSUER, Vendor};
+use crate::shared::google::{DriveScope, Google, ISSUER, Vendor};
 use crate::shared::template::Facts;
 use book::Which;
 use table::Table;
@@ -31,6 +33,13 @@ use target::Wish;
 #[derive(Default)]
 pub(crate) struct GoogleSheets {
     tokens: Arc<Tokens>,
+    scope: DriveScope,
+}
+
+impl GoogleSheets {
+    pub(crate) fn new(scope: DriveScope) -> Self {
+        Self { scope, ..Self::default() }
+    }
 }
 
 const VENDOR: Vendor = Vendor {
@@ -68,7 +77,7 @@ pub(crate) struct Form {
     /// The name of the spreadsheet. May hold placeholders: {title}, {date} or {date:%Y-%m-%d},
     /// {time}, {ts} (milliseconds since 1970), {uuid}, {plan_id}, {instance}. Leave empty for the
     /// title.
-    #[field(label = "Enter a filename")]
+    #[field(label = "Enter a filename", interactive)]
     filename: Option<String>,
     /// Should this action attempt to overwrite an existing file
     #[field(label = "Overwrite Existing Files", default = "yes", interactive)]
@@ -83,6 +92,10 @@ pub(crate) struct Form {
     /// The tab that is replaced or appended to. Leave empty for the first one. One that is not
     /// there is made.
     tab: Option<String>,
+    /// To find a tab in a long list, or to name one that is not there yet.
+    #[field(interactive)]
+    #[allow(dead_code, reason = "read while the form is drawn")]
+    find_tab: Option<String>,
     /// For a new tab each time: its name, with placeholders as in the file's name. If there is one
     /// of that name a number is added.
     #[field(default = "{date} {time}")]
@@ -148,6 +161,13 @@ impl Action for GoogleSheets {
         .vendor_docs("https://developers.google.com/workspace/sheets/api/guides/concepts")
         .delivery(Repeatable::Parts, Commit::FinalStep, true);
 
+    fn spec_here(&self) -> Spec {
+        match self.scope {
+            DriveScope::Drive => Self::SPEC,
+            DriveScope::DriveFile => Self::SPEC.oauth(LOGIN.scopes(OWN_FILES)),
+        }
+    }
+
     fn needs_login(&self, settings: &Settings) -> bool {
         !settings.by_key()
     }
@@ -159,31 +179,12 @@ impl Action for GoogleSheets {
 
     async fn form(&self, cx: &Context<Settings>, form: &mut View<Form>) -> Result<()> {
         let google = self.client(cx)?;
-        let given = form.spreadsheet.value().map(str::to_owned);
         // At once: somebody waits for both.
-        let tabs = async {
-            let given = given.as_deref()?;
-            let question = format!("tabs {given}");
-            Some(cx.remember(&question, Box::pin(book::listed(&google, given))).await)
-        };
+        let tabs = tabs::ask(cx, &google, Which::shown(form));
         let places = picker::draw(cx, &google, &mut form.folder, &mut form.find);
-        let (drawn, tabs) = futures_util::join!(Box::pin(places), tabs);
+        let (drawn, tabs) = futures_util::join!(Box::pin(places), Box::pin(tabs));
         drawn?;
-        match form.overwrite.value() {
-            Some("new_tab") => form.tab.hide(),
-            _ => form.new_tab.hide(),
-        }
-        let Some(tabs) = tabs else { return Ok(()) };
-        match login_goes_on(tabs)? {
-            Ok((title, tabs)) => {
-                form.spreadsheet.remark(&format!("This is {title}."));
-                if form.overwrite.value() != Some("new_tab") {
-                    Choices::of("tabs", tabs.into()).offered(&mut form.tab);
-                }
-            }
-            Err(error) => form.spreadsheet.remark(error.message()),
-        }
-        Ok(())
+        tabs::show(form, tabs)
     }
 
     async fn execute(&self, cx: &Context<Settings>, form: Form, data: Payload) -> Result<Receipt> {
@@ -195,7 +196,7 @@ impl Action for GoogleSheets {
         // and Looker's connection need not last as long as Google's quota takes.
         let kept = data.keep().await?;
         let again = data.reopen(&kept);
-        let table = Table::measured(data).await?;
+        let table = Table::measured(data, form.value_input).await?;
         let google = self.client(cx)?;
         if !cx.settings.by_key() {
             google.check_domain(&cx.settings.domains()).await?;
@@ -217,7 +218,8 @@ impl Action for GoogleSheets {
 
 impl GoogleSheets {
     fn client(&self, cx: &Context<Settings>) -> Result<Google> {
-        Ok(Google::new(cx, &VENDOR, cx.settings.access(cx.login(), SCOPES, &self.tokens)?))
+        let access = cx.settings.access(cx.login(), SCOPES, &self.tokens)?;
+        Ok(Google::new(cx, &VENDOR, access).granted(self.scope))
     }
 }
 

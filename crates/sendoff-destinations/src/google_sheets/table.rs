@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use sendoff::{Cell, CellValue, Error, Payload, Result, Row, write_json_text};
 
+use super::ValueInput;
 use super::api::COLUMNS_AT_MOST;
+use super::moment::Moment;
 
 /// "A cell can hold 50,000 characters" (<https://support.google.com/drive/answer/37603>).
 const CHARACTERS_AT_MOST: usize = 50_000;
@@ -19,6 +21,8 @@ struct Column {
     index: usize,
     /// For pivoted cells: whose value it shows.
     pivot: Option<String>,
+    /// Its dates are written as dates.
+    moment: Option<Moment>,
 }
 
 /// What is written, as known after the data was read once.
@@ -32,7 +36,7 @@ pub(super) struct Table {
 impl Table {
     /// Reads all rows, so that the grid is made as large as it must be, and what Google would
     /// refuse is told before anything is touched.
-    pub(super) async fn measured(data: Payload) -> Result<Self> {
+    pub(super) async fn measured(data: Payload, input: ValueInput) -> Result<Self> {
         let texts = !matches!(data.extension(), Some("json" | "inline_json"))
             && data.media_type() != "application/json";
         let mut rows = data.rows().await?;
@@ -62,7 +66,10 @@ impl Table {
         let mut columns = Vec::new();
         for column in known.iter() {
             let keys = pivots.get(column.index).map(|pivots| pivots.keys.as_slice());
-            let one = |label: String, pivot| Column { label, index: column.index, pivot };
+            // What Google reads as if typed becomes a date by that.
+            let typed = column.field_type.as_deref().filter(|_| input == ValueInput::Raw);
+            let moment = typed.and_then(Moment::of);
+            let one = |label: String, pivot| Column { label, index: column.index, pivot, moment };
             match keys.unwrap_or_default() {
                 [] => columns.push(one(column.label.clone(), None)),
                 keys => columns.extend(keys.iter().map(|key| {
@@ -95,6 +102,11 @@ impl Table {
         self.rows
     }
 
+    /// The columns of dates, counted from 0.
+    pub(super) fn moments(&self) -> impl Iterator<Item = (u64, Moment)> {
+        (0..).zip(&self.columns).filter_map(|(at, column)| Some((at, column.moment?)))
+    }
+
     /// Appends the header as a JSON list.
     pub(super) fn write_header(&self, out: &mut Vec<u8>) {
         list(&self.columns, out, |column, out| write_json_text(&column.label, out));
@@ -105,7 +117,7 @@ impl Table {
         let mut before = 0;
         list(&self.columns, out, |column, out| {
             let cell = row.at(column.index);
-            let Some(key) = &column.pivot else { return self.write(cell, out) };
+            let Some(key) = &column.pivot else { return self.write(column, cell, out) };
             // Columns stand in the order of the keys, so that the next one is most often the
             // right one.
             let next = cell.pivots().enumerate().skip(before).find(|(_, (each, _))| each == key);
@@ -114,20 +126,24 @@ impl Table {
             match found {
                 Some((at, (_, cell))) => {
                     before = at + 1;
-                    self.write(cell, out);
+                    self.write(column, cell, out);
                 }
                 None => out.extend_from_slice(b"\"\""),
             }
         });
     }
 
-    fn write(&self, cell: Cell<'_>, out: &mut Vec<u8>) {
+    fn write(&self, column: &Column, cell: Cell<'_>, out: &mut Vec<u8>) {
+        let days = |text: &str| column.moment.and_then(|moment| moment.serial(text));
         match cell.value() {
             // A null would leave the cell as it is.
             CellValue::Null => out.extend_from_slice(b"\"\""),
             CellValue::Number(text) if is_exact(text) => out.extend_from_slice(text.as_bytes()),
             CellValue::Text(text) if self.texts && is_exact(text) => {
                 out.extend_from_slice(text.as_bytes());
+            }
+            CellValue::Text(text) if let Some(days) = days(text) => {
+                out.extend_from_slice(days.to_string().as_bytes());
             }
             CellValue::Bool(truth) => out.extend_from_slice(if truth { b"true" } else { b"false" }),
             other => write_json_text(other.text(), out),

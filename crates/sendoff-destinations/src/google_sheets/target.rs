@@ -51,11 +51,15 @@ pub(super) struct Target {
     column: u64,
     /// How many rows of the hidden tab are not shown: the header, or none.
     skipped: u64,
-    /// How many are.
+    /// How many are, a header among them.
     rows: u64,
+    /// How many without it.
+    data_rows: u64,
     columns: u64,
     how: How,
     paste: &'static str,
+    /// Columns of dates, counted in the hidden tab, and how they are shown.
+    dates: Vec<(u64, Value)>,
 }
 
 enum How {
@@ -157,6 +161,7 @@ impl Wish {
             column: self.column,
             skipped: 0,
             rows: self.rows(table),
+            data_rows: table.rows(),
             columns: table.columns(),
             how: How::New,
             // A date that was typed is a number that its format shows as a date.
@@ -164,6 +169,7 @@ impl Wish {
                 ValueInput::Raw => "PASTE_VALUES",
                 ValueInput::UserEntered => "PASTE_NORMAL",
             },
+            dates: table.moments().map(|(at, moment)| (at, moment.format())).collect(),
         };
         match self.chosen(book, made)? {
             Chosen::New(title) => {
@@ -182,6 +188,7 @@ impl Wish {
                 (target.skipped, target.rows) = (1, target.rows - 1);
             }
         }
+        target.keep_date_formats(google, &book.id).await?;
         Ok(target)
     }
 
@@ -277,8 +284,39 @@ impl Target {
                 "pasteOrientation": "NORMAL",
             }}));
         }
+        let header = self.rows - self.data_rows;
+        let below = |(at, format): &(u64, Value)| {
+            json!({"repeatCell": {
+                "range": range(id, (self.row + header, self.column + at), (self.data_rows, 1)),
+                "cell": {"userEnteredFormat": {"numberFormat": format}},
+                "fields": "userEnteredFormat.numberFormat",
+            }})
+        };
+        requests.extend(self.dates.iter().filter(|_| self.data_rows > 0).map(below));
         requests.push(json!({"deleteSheet": {"sheetId": aside}}));
         requests
+    }
+
+    /// Finds the date formats that somebody chose: the first row that is replaced, or the last one
+    /// above those that are appended, says how the whole column is shown.
+    async fn keep_date_formats(&mut self, google: &Google, id: &str) -> Result<()> {
+        let row = match self.how {
+            How::Over { formats: true, .. } => self.row + self.rows - self.data_rows,
+            How::Below if self.row > 0 => self.row - 1,
+            How::Over { .. } | How::Below | How::New => return Ok(()),
+        };
+        if self.dates.is_empty() || row >= self.grid.rows {
+            return Ok(());
+        }
+        let end = self.grid.columns.min(self.column + self.columns);
+        let formats = api::formats(google, id, &a1(&self.tab.title, row, row + 1, end)).await?;
+        for (at, format) in &mut self.dates {
+            let at = usize::try_from(self.column + *at).unwrap_or(usize::MAX);
+            if let Some(Some(kept)) = formats.get(at) {
+                *format = kept.clone();
+            }
+        }
+        Ok(())
     }
 
     /// More rows and columns at the end of a tab that has fewer than these.
@@ -315,6 +353,10 @@ impl Target {
         };
         let place = format!("the tab {title} of {}", found.book.title());
         let receipt = Receipt::new(place).rows(table.rows(), 0).link(found.link(self.tab.id));
+        let receipt = receipt.remark(match self.columns {
+            1 => "Each has 1 cell.".to_owned(),
+            cells => format!("Each has {cells} cells."),
+        });
         found.remark().into_iter().fold(receipt, Receipt::remark)
     }
 }

@@ -247,7 +247,7 @@ impl Call {
         self.http.until = until;
         let budgets = &self.http.delivery.egress.inner.budgets;
         budgets.earn(target.authority(), Instant::now());
-        if let Some(Paced { pace, rows, each: true }) = &self.http.paced {
+        for Paced { pace, rows, .. } in self.http.paced.iter().filter(|paced| paced.each) {
             self.http.stop.unless_stopped(pace.admit(*rows)).await?;
         }
         let mut waits = self.http.delivery.egress.inner.retry.waits();
@@ -288,7 +288,7 @@ impl Call {
                         self.body = Body::Stream(stream);
                     }
                     tracing::debug!(vendor = %self.peer.name, ?wait, "request is sent again");
-                    let rest = rest(self.http.paced.as_ref(), wait);
+                    let rest = rest(&self.http.paced, wait);
                     let rested = self.http.stop.unless_stopped(rest).await;
                     rested.map_err(|error| self.doubted(error, lost))?;
                 }
@@ -362,7 +362,7 @@ impl Call {
             Some(asked) if status == StatusCode::TOO_MANY_REQUESTS => self.in_time(asked),
             asked => {
                 let wait = self.in_time(asked.unwrap_or(own))?;
-                if let (Some(paced), Some(asked)) = (&self.http.paced, asked) {
+                if let (Some(paced), Some(asked)) = (self.http.paced.first(), asked) {
                     paced.pace.pause(asked);
                 }
                 inner.budgets.spend(host, Instant::now()).then_some(wait)
@@ -389,7 +389,7 @@ impl Call {
     /// Whether the vendor asks all of a paced delivery to hold on: 429 is its word that it took
     /// nothing, so that any request may be sent again that does not forbid it.
     fn was_held(&self, answer: &Answer) -> bool {
-        self.http.paced.is_some()
+        !self.http.paced.is_empty()
             && self.repeats != Repeats::Never
             && answer.response.status() == StatusCode::TOO_MANY_REQUESTS
     }
@@ -397,7 +397,7 @@ impl Call {
     /// How long all hold on, and that they do.
     fn wait_while_held(&self, answer: &Answer, times: u32) -> Option<Duration> {
         let inner = &self.http.delivery.egress.inner;
-        let paced = self.http.paced.as_ref()?;
+        let paced = self.http.paced.first()?;
         let own = inner.retry.first_wait * times.min(8);
         let asked = retry::asked(answer.response.headers(), Timestamp::now());
         let asked = asked.map(|asked| inner.retry.seconds(asked));
@@ -419,10 +419,10 @@ impl Call {
 }
 
 /// Waits before a request is sent again. Whoever keeps a pace takes its turn after that.
-async fn rest(paced: Option<&Paced>, wait: Duration) {
+async fn rest(paced: &[Paced], wait: Duration) {
     tokio::time::sleep(wait).await;
-    if let Some(paced) = paced {
-        paced.pace.admit(paced.rows).await;
+    for Paced { pace, rows, .. } in paced {
+        pace.admit(*rows).await;
     }
 }
 

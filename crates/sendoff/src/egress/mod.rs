@@ -236,7 +236,7 @@ impl Egress {
             stop: delivery.scope.stop.clone(),
             delivery,
             until: None,
-            paced: None,
+            paced: Vec::new(),
             operators: false,
         }
     }
@@ -289,7 +289,8 @@ pub struct Http {
     delivery: Arc<Delivery>,
     stop: Stop,
     until: Option<Until>,
-    paced: Option<Paced>,
+    /// The one whose vendor asks for a rest first.
+    paced: Vec<Paced>,
     operators: bool,
 }
 
@@ -348,18 +349,23 @@ impl Http {
     /// 10 s from now.
     pub fn for_cleanup(&self) -> Self {
         let until = Some(Until::from_now(CLEANUP));
-        Self { stop: Stop::new(), until, paced: None, ..self.clone() }
+        Self { stop: Stop::new(), until, paced: Vec::new(), ..self.clone() }
     }
 
     /// The same door for a batch of so many rows: its requests are repeated at this pace, and what
     /// a vendor answers with 429 or a time to wait holds all that share the pace.
     pub(crate) fn paced(&self, pace: &Arc<Pace>, rows: u64) -> Self {
-        Self { paced: Some(Paced { pace: Arc::clone(pace), rows, each: false }), ..self.clone() }
+        let paced = vec![Paced { pace: Arc::clone(pace), rows, each: false }];
+        Self { paced, ..self.clone() }
     }
 
     /// The same door for requests that keep `quota` together with all others, of this delivery or
     /// another, that name the same `account`. What the vendor answers with 429 or a time to wait
     /// holds all of them.
+    ///
+    /// A door within two quotas keeps both: name the narrower one first, such as the user's before
+    /// that of all users. Who waits for the first takes nothing of the second, and a rest that the
+    /// vendor asks for holds those who share the first.
     ///
     /// For requests that are no batches of rows: those have a [pipeline](crate::pipeline). Give as
     /// `account` the vendor's name and a digest of the credentials, or whatever the quota belongs to.
@@ -381,7 +387,9 @@ impl Http {
     pub fn within(&self, account: &str, quota: Quota) -> Self {
         let make = || Pace::of_quota(quota, self.second());
         let pace = self.shared_pace(account, make);
-        Self { paced: Some(Paced { pace, rows: 1, each: true }), ..self.clone() }
+        let mut door = self.clone();
+        door.paced.push(Paced { pace, rows: 1, each: true });
+        door
     }
 
     /// How long a second of a vendor's lasts.

@@ -83,6 +83,10 @@ impl Refusal {
 }
 
 impl Exchange {
+    pub(super) fn client_id(&self) -> &str {
+        &self.client.id
+    }
+
     /// The tokens of a user who has just logged in.
     pub(crate) async fn code(
         &self,

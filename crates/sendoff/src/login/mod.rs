@@ -216,6 +216,12 @@ impl Login {
         Some(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// The id of the hub's client at the vendor, to share a quota of all its users by; `None` where
+    /// nobody can log in.
+    pub fn client_id(&self) -> Option<&str> {
+        self.0.exchange.as_ref().map(Exchange::client_id)
+    }
+
     /// Whether there is a login that need not be offered anew: nothing is asked of the vendor, and
     /// no refresh token is spent.
     pub(crate) fn is_there(&self) -> bool {

@@ -22,6 +22,16 @@ pub(super) struct Tab {
     pub(super) columns: usize,
     /// The cells of each row as a JSON list, from the first column on; `None` for an empty row.
     lines: Arc<Vec<Line>>,
+    /// Number formats, the newest last.
+    formats: Vec<Formatted>,
+}
+
+/// Cells of one column that got a number format.
+#[derive(Clone)]
+struct Formatted {
+    rows: std::ops::Range<usize>,
+    column: usize,
+    format: Value,
 }
 
 type Line = Option<Arc<str>>;
@@ -31,7 +41,7 @@ const CELLS_AT_MOST: usize = 10_000_000;
 impl Tab {
     pub(super) fn new(id: u64, title: &str, rows: usize, columns: usize) -> Self {
         let lines = Arc::default();
-        Self { id, title: title.to_owned(), hidden: false, rows, columns, lines }
+        Self { id, title: title.to_owned(), hidden: false, rows, columns, lines, formats: vec![] }
     }
 
     pub(super) fn properties(&self) -> Value {
@@ -39,6 +49,12 @@ impl Tab {
             "sheetId": self.id, "title": self.title, "hidden": self.hidden, "sheetType": "GRID",
             "gridProperties": {"rowCount": self.rows, "columnCount": self.columns},
         })
+    }
+
+    /// The number format of a cell.
+    pub(super) fn format(&self, row: usize, column: usize) -> Option<&Value> {
+        let fits = |one: &&Formatted| one.column == column && one.rows.contains(&row);
+        self.formats.iter().rev().find(fits).map(|one| &one.format)
     }
 
     /// The cells of each row, without empty ones at the end.
@@ -135,6 +151,7 @@ impl Book {
             "updateSheetProperties" => self.properties(request)?,
             "updateCells" => self.clear(request)?,
             "copyPaste" => self.copy(request)?,
+            "repeatCell" => self.format(request)?,
             "insertDimension" | "appendDimension" => self.insert(kind, request)?,
             other => return Err(format!("This stand-in knows no {other}.")),
         }
@@ -236,6 +253,31 @@ impl Book {
         Ok(())
     }
 
+    fn format(&mut self, request: &Value) -> Result<(), String> {
+        if request["fields"] != "userEnteredFormat.numberFormat" {
+            return Err("This stand-in sets number formats.".to_owned());
+        }
+        let format = request["cell"]["userEnteredFormat"]["numberFormat"].clone();
+        let (kind, pattern) = (format["type"].as_str(), format["pattern"].as_str());
+        if !matches!((kind, pattern), (Some("DATE" | "DATE_TIME" | "TIME"), Some(_))) {
+            return Err("Invalid number format.".to_owned());
+        }
+        let range = &request["range"];
+        let edge = |name: &str| range[name].as_u64().unwrap_or(0) as usize;
+        let rows = edge("startRowIndex")..edge("endRowIndex");
+        let columns = edge("startColumnIndex")..edge("endColumnIndex");
+        let tab = self.change(&range["sheetId"])?;
+        if rows.is_empty() || rows.end > tab.rows || columns.end > tab.columns {
+            return Err("The range lies outside of the grid.".to_owned());
+        }
+        tab.formats.extend(columns.map(|column| Formatted {
+            rows: rows.clone(),
+            column,
+            format: format.clone(),
+        }));
+        Ok(())
+    }
+
     fn copy(&mut self, request: &Value) -> Result<(), String> {
         if !matches!(request["pasteType"].as_str(), Some("PASTE_VALUES" | "PASTE_NORMAL")) {
             return Err("This stand-in pastes values, or all.".to_owned());
@@ -305,6 +347,11 @@ impl Book {
             ));
         }
         tab.rows += end - start;
+        // Those above reach into the new rows, whose format is that of the row before.
+        for one in &mut tab.formats {
+            let moved = |row: usize| if row >= start { row + end - start } else { row };
+            one.rows = moved(one.rows.start)..moved(one.rows.end);
+        }
         if start < tab.lines.len() {
             let new = std::iter::repeat_n(None, end - start);
             Arc::make_mut(&mut tab.lines).splice(start..start, new);

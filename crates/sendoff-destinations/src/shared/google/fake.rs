@@ -86,6 +86,29 @@ impl Tokens {
         Ok(answer(200, &json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})))
     }
 
+    /// The metadata service of the machine that a program runs on
+    /// (<https://docs.cloud.google.com/compute/docs/metadata/querying-metadata>).
+    pub(crate) fn of_machine(&self, headers: &HeaderMap, path: &str) -> Answer {
+        if headers.get("metadata-flavor").is_none_or(|flavor| flavor != "Google") {
+            return Err(refusal(403, "forbidden", "Missing Metadata-Flavor:Google header."));
+        }
+        match path.strip_prefix("/computeMetadata/v1") {
+            Some("/project/project-id") => {
+                let mut project = answer(200, &Value::Null);
+                *project.body_mut() = "sendoff-demo".into();
+                Ok(project)
+            }
+            Some("/instance/service-accounts/default/token") => {
+                let mut given = lock(&self.0);
+                let token = format!("ya29.c.canary-{}-machine", given.len());
+                given.push((token.clone(), json!({"iss": EMAIL})));
+                let lives = json!({"access_token": token, "expires_in": 3599});
+                Ok(answer(200, &lives))
+            }
+            _ => Err(refusal(404, "notFound", "Not Found")),
+        }
+    }
+
     /// Whom the request's token belongs to: the assertion's claims.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Value, Response<Bytes>> {
         let given = headers.get("authorization").and_then(|value| value.to_str().ok());

@@ -3,6 +3,7 @@
 mod account;
 #[cfg(feature = "fakes")]
 pub(crate) mod fake;
+pub(crate) mod machine;
 mod refusal;
 pub(crate) mod resumable;
 pub(crate) mod service_account;
@@ -41,6 +42,17 @@ pub(crate) enum Access {
     Login(Login),
 }
 
+/// What a hub sees of the Drive of somebody who logs in
+/// (<https://developers.google.com/workspace/drive/api/guides/api-specific-auth>).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriveScope {
+    /// All that the user sees: `drive`, a scope that Google restricts.
+    #[default]
+    Drive,
+    /// What the hub made itself, and nothing else: `drive.file`.
+    DriveFile,
+}
+
 /// A client of one service for one call of an action. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Google {
@@ -48,6 +60,7 @@ pub(crate) struct Google {
     http: Http,
     stop: Stop,
     access: Access,
+    scope: DriveScope,
     /// For last words: the time that one of them may take.
     limit: Option<Duration>,
 }
@@ -65,7 +78,21 @@ const AGAIN_AFTER: [Duration; 4] = [
 impl Google {
     pub(crate) fn new<S>(cx: &Context<S>, vendor: &'static Vendor, access: Access) -> Self {
         let (http, stop) = (cx.http().clone(), cx.stop().clone());
-        Self { vendor, http, stop, access, limit: None }
+        Self { vendor, http, stop, access, scope: DriveScope::default(), limit: None }
+    }
+
+    /// The same where users grant no more than this. A service account sees what it is let into,
+    /// whatever they grant.
+    pub(crate) fn granted(self, scope: DriveScope) -> Self {
+        match self.access {
+            Access::Login(_) => Self { scope, ..self },
+            Access::Key(_) => self,
+        }
+    }
+
+    /// Whether files and folders that others made cannot be seen.
+    pub(crate) fn sees_own_files_only(&self) -> bool {
+        self.scope == DriveScope::DriveFile
     }
 
     /// The same for cleaning up and for looking: works after a stop too, when little time is left
@@ -79,6 +106,14 @@ impl Google {
     /// Whether these are [`last_words`](Self::last_words), which wait for nothing.
     pub(crate) fn is_hurried(&self) -> bool {
         self.limit.is_some()
+    }
+
+    /// In whose project in Google Cloud requests are counted.
+    pub(crate) fn project_key(&self) -> &str {
+        match &self.access {
+            Access::Key(account) => account.project(),
+            Access::Login(login) => login.client_id().unwrap_or_default(),
+        }
     }
 
     /// Whose quotas are used.

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::machine;
 use super::refusal::Said;
 use crate::shared::aws::hex;
 use crate::shared::object_store::reworded;
@@ -164,12 +165,21 @@ pub(crate) struct Wanted<'a> {
     pub(crate) impersonate: Option<&'a str>,
 }
 
+/// By what it is known.
+enum Proof {
+    /// It signs what it says.
+    Key(RsaKeyPair),
+    /// The machine that the hub runs on says it.
+    Machine,
+}
+
 /// One service account and what it is to do.
 pub(crate) struct ServiceAccount {
     tokens: Arc<Tokens>,
     id: [u8; 32],
     email: String,
-    key: RsaKeyPair,
+    project: Option<String>,
+    proof: Proof,
     field: &'static str,
     scope: &'static str,
     subject: Option<String>,
@@ -180,27 +190,40 @@ impl ServiceAccount {
     /// # Errors
     /// A settings error if the key is none.
     pub(crate) fn new(file: &KeyFile, wanted: &Wanted<'_>, tokens: &Arc<Tokens>) -> Result<Self> {
+        let id = [&file.email, file.private_key.expose()];
+        let account = Self::of(id, Proof::Key(file.key_pair()?), wanted, tokens);
+        let (email, project) = (file.email.clone(), file.project.clone());
+        Ok(Self { email, project, field: file.field, ..account })
+    }
+
+    /// The one that this hub itself runs as.
+    pub(crate) fn of_machine(wanted: &Wanted<'_>, tokens: &Arc<Tokens>) -> Self {
+        let account = Self::of(["", ""], Proof::Machine, wanted, tokens);
+        Self { email: "that the hub runs as".to_owned(), ..account }
+    }
+
+    fn of(id: [&str; 2], proof: Proof, wanted: &Wanted<'_>, tokens: &Arc<Tokens>) -> Self {
         let given = |text: Option<&str>| {
             text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let (subject, impersonate) = (given(wanted.subject), given(wanted.impersonate));
-        let mut id = Sha256::new();
-        let none = String::new();
-        let told = [&subject, &impersonate].map(|text| text.as_ref().unwrap_or(&none).as_str());
-        for part in [&file.email, file.private_key.expose(), wanted.scope, told[0], told[1]] {
-            id.update((part.len() as u64).to_be_bytes());
-            id.update(part);
+        let mut hash = Sha256::new();
+        let told = [&subject, &impersonate].map(|text| text.as_deref().unwrap_or_default());
+        for part in [id[0], id[1], wanted.scope, told[0], told[1]] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
         }
-        Ok(Self {
+        Self {
             tokens: Arc::clone(tokens),
-            id: id.finalize().into(),
-            email: file.email.clone(),
-            key: file.key_pair()?,
-            field: file.field,
+            id: hash.finalize().into(),
+            email: String::new(),
+            project: None,
+            proof,
+            field: "",
             scope: wanted.scope,
             subject,
             impersonate,
-        })
+        }
     }
 
     /// A token with some minutes to live.
@@ -221,6 +244,12 @@ impl ServiceAccount {
         }
     }
 
+    /// The project that it belongs to, which its address names too.
+    pub(crate) fn project(&self) -> &str {
+        let domain = self.email.split_once('@').map_or("", |(_, domain)| domain);
+        self.project.as_deref().unwrap_or(domain)
+    }
+
     /// Tells whose quotas it uses from others.
     pub(crate) fn account_key(&self) -> String {
         hex(&self.id[..16])
@@ -238,13 +267,11 @@ impl ServiceAccount {
             expires_in: Option<u64>,
         }
         let asked_at = Instant::now();
-        let assertion = self.assertion(Timestamp::now())?;
-        let form = [
-            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
-            ("assertion", &assertion),
-        ];
-        let reply = http.post(TOKEN_URL).form(form).reads().send().await?;
-        let granted: Granted = self.granted(reply).await?.json().await?;
+        let reply = match &self.proof {
+            Proof::Key(key) => self.asserted(http, key).await?,
+            Proof::Machine => machine::token(http, self.own_scope()).await?,
+        };
+        let granted: Granted = reply.json().await?;
         let lives = granted.expires_in.map_or(LIFETIME, Duration::from_secs);
         let until = asked_at + lives.min(LIFETIME).saturating_sub(LEFT);
         let secret = Secret::from(granted.access_token);
@@ -254,6 +281,24 @@ impl ServiceAccount {
                 let secret = self.impersonated(http, account, &secret).await?;
                 Ok(Token { secret, until })
             }
+        }
+    }
+
+    /// What Google answers to an assertion.
+    async fn asserted(&self, http: &Http, key: &RsaKeyPair) -> Result<Reply> {
+        let assertion = self.assertion(key, Timestamp::now())?;
+        let form = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("assertion", &assertion),
+        ];
+        self.granted(http.post(TOKEN_URL).form(form).reads().send().await?).await
+    }
+
+    /// What the account itself is asked to be allowed.
+    fn own_scope(&self) -> &'static str {
+        match self.impersonate {
+            None => self.scope,
+            Some(_) => "https://www.googleapis.com/auth/cloud-platform",
         }
     }
 
@@ -316,15 +361,11 @@ impl ServiceAccount {
         reply.success_or(read).await
     }
 
-    fn assertion(&self, now: Timestamp) -> Result<String> {
+    fn assertion(&self, key: &RsaKeyPair, now: Timestamp) -> Result<String> {
         let now = now.as_second();
-        let scope = match self.impersonate {
-            None => self.scope,
-            Some(_) => "https://www.googleapis.com/auth/cloud-platform",
-        };
         let mut claims = json!({
             "iss": self.email,
-            "scope": scope,
+            "scope": self.own_scope(),
             "aud": TOKEN_URL,
             "iat": now,
             "exp": now + LIFETIME.as_secs() as i64,
@@ -335,9 +376,8 @@ impl ServiceAccount {
         let url = base64_simd::URL_SAFE_NO_PAD;
         let head = url.encode_to_string(br#"{"alg":"RS256","typ":"JWT"}"#);
         let text = format!("{head}.{}", url.encode_to_string(claims.to_string()));
-        let mut signature = vec![0; self.key.public().modulus_len()];
-        self.key
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
+        let mut signature = vec![0; key.public().modulus_len()];
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
             .map_err(|_| Error::hub("The assertion for Google could not be signed."))?;
         Ok(format!("{text}.{}", url.encode_to_string(signature)))
     }

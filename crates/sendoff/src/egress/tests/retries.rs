@@ -134,6 +134,30 @@ async fn a_paced_request_that_is_told_to_wait_holds_all_that_share_its_pace() {
 }
 
 #[tokio::test]
+async fn a_door_within_two_quotas_keeps_both() {
+    let vendor = Vendor::answering(&[OK]).await;
+    let http = vendor.http();
+    let hour = Duration::from_secs(3_600);
+    let quota = |requests| Quota { requests, within: hour, cool_down: Duration::ZERO };
+    let ask = async |user: &str| {
+        let door = http.within(user, quota(2)).within("all users", quota(3));
+        door.get(URL).send().await.expect("an answer")
+    };
+    for user in ["a", "a", "b"] {
+        ask(user).await;
+    }
+    // The one has used up his own, the other has not.
+    for user in ["a", "c"] {
+        tokio::select! {
+            biased;
+            _ = ask(user) => panic!("{user} was let through"),
+            _ = http.get(URL).send() => {}
+        }
+    }
+    assert_eq!(vendor.connections(), 5);
+}
+
+#[tokio::test]
 async fn a_wait_that_is_too_long_is_reported_at_once() {
     let hour = "HTTP/1.1 429 x\r\nRetry-After: 3600\r\nContent-Length: 4\r\n\r\nslow";
     let minute = "HTTP/1.1 503 x\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";

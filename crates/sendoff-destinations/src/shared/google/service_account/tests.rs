@@ -53,7 +53,8 @@ fn what_is_no_key_is_refused_at_its_field_and_not_quoted() {
 fn the_assertion_says_who_asks_for_what_in_whose_name_and_for_an_hour() {
     let account = account(KEY).expect("a key");
     let now = Timestamp::from_second(1_764_072_000).expect("a time");
-    let assertion = account.assertion(now).expect("signed");
+    let Proof::Key(key) = &account.proof else { panic!("no key") };
+    let assertion = account.assertion(key, now).expect("signed");
     let claims = assertion.split('.').nth(1).expect("three parts");
     let claims = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(claims).expect("base64");
     let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
