@@ -14,7 +14,9 @@ use sendoff::testing::Vendor;
 use sendoff_destinations::{AzureEnvironment, Config};
 use serde_json::{Value, json};
 
-use stage::{Asked, Script, Stage, answer, builder_of, delivered, egress, refused, text, with};
+use stage::{
+    Asked, Script, Stage, answer, builder_of, delivered, egress, refusal, refused, text, with,
+};
 
 /// What differs between the stores.
 struct Store {
@@ -128,6 +130,7 @@ async fn gzip_is_in_the_bytes_the_name_and_the_type() {
 fn already_there(answer: &Value) {
     refused(answer, "already");
     assert!(answer["validation_errors"]["filename"].is_string(), "{answer}");
+    assert_eq!(answer["error"]["status_code"], "ALREADY_EXISTS", "{answer}");
 }
 
 #[tokio::test]
@@ -171,6 +174,23 @@ async fn a_file_that_comes_meanwhile_is_not_replaced() {
             assert_eq!(stage.vendor.behind().objects().await, before, "{}", store.action);
             assert!(stage.vendor.behind().leftovers().await.is_empty(), "{}", store.action);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_code_that_fits() {
+    for store in STORES {
+        let stage = store.stage().await;
+        let elsewhere = json!({ store.bucket: "no-such-one" });
+        let answer = store.send(&stage, json!({}), elsewhere, DATA).await;
+        assert!(answer["validation_errors"][store.bucket].is_string(), "{answer}");
+        assert_eq!(answer["error"]["status_code"], "NOT_FOUND", "{answer}");
+
+        stage.vendor.tell_always("PUT /", refusal(stage.vendor.behind(), 503));
+        let answer = store.send(&stage, json!({}), json!({}), DATA).await;
+        refused(&answer, "refused (503 S");
+        assert_eq!(answer["error"]["status_code"], "RESOURCE_EXHAUSTED", "{answer}");
+        assert_eq!(stage.vendor.asked_for("PUT /").len(), 4, "it is asked again first");
     }
 }
 

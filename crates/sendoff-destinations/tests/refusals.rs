@@ -422,4 +422,5 @@ async fn a_file_that_is_there_is_a_conflict() {
     delivered(&send().await);
     let answer = send().await;
     refused(&answer, "orders.csv is there already");
+    assert_eq!(answer["error"]["status_code"], "ALREADY_EXISTS", "{answer}");
 }

@@ -185,6 +185,8 @@ async fn what_is_there_is_replaced_kept_or_respected() {
         delivered(&ship("fail", 1_000).await);
         let heard = ship("fail", 2_000).await;
         assert!(heard.message().contains("is there already"), "{heard:?}");
+        let error = heard.envelope.as_ref().and_then(|envelope| envelope.error.as_ref());
+        assert_eq!(error.map(|error| error.status_code.as_str()), Some("ALREADY_EXISTS"));
         assert_eq!(bench.objects().await, [("orders.csv".to_owned(), 1_000)]);
         delivered(&ship("overwrite", 3_000).await);
         assert_eq!(bench.objects().await, [("orders.csv".to_owned(), 3_000)]);
