@@ -9,19 +9,9 @@ use sendoff_destinations::Config;
 use serde_json::{Value, json};
 
 use stage::{
-    Script, Stage, answer, builder_of, call, delivered, egress, message, query, refused, rows,
-    text, with, with_status,
+    Stage, answer, before, builder_of, call, delivered, egress, message, query, refused, rows,
+    send, text, with, with_status,
 };
-
-/// A stage with a destination's stand-in, and what sends to it with the stand-in's own answers.
-async fn before(action: &str) -> Stage {
-    Stage::set(Script::before(action)).await
-}
-
-async fn send(stage: &Stage, action: &str, form: Value, data: &str) -> Value {
-    let form = with(json!(stage.vendor.behind().answers()), form);
-    stage.send(action, stage.settings(), form, data).await
-}
 
 /// Requests whose answers name this are refused, whichever of them comes first.
 fn refuse_what_holds(
@@ -307,6 +297,26 @@ async fn sendgrid_refuses_one_rows_message_and_takes_the_others() {
     assert!(said.contains("The message is too large."), "{said}");
 }
 
+#[tokio::test]
+async fn sendgrids_template_finds_a_rows_values_as_looker_names_them() {
+    let stage = before("sendgrid").await;
+    let form = json!({ "to": "{u.mail}", "subject": "Hi", "message": "For {u.mail}",
+                       "per_row": "yes", "template_id": "d-1" });
+    let values = [json!("a@x.example"), json!("5"), json!("whole"), json!("own")];
+    let names = ["u.mail", "u.deep.sum", "u", "title"];
+    let answer = send(&stage, "sendgrid", form, &rows("mail", &names, &[&values])).await;
+    delivered(&answer);
+    let sent = &stage.vendor.one(MAIL).json()["personalizations"][0];
+    assert_eq!(
+        sent["dynamic_template_data"],
+        json!({
+            "u": { "mail": "a@x.example", "deep": { "sum": "5" } },
+            "title": "own", "link": "https://looker.example/looks/1",
+            "subject": "Hi", "message": "For a@x.example",
+        })
+    );
+}
+
 // Jira <https://developer.atlassian.com/cloud/jira/platform/rest/v3/intro/#status-codes>
 
 #[tokio::test]
@@ -355,6 +365,18 @@ async fn teams_202_with_nothing_is_a_success_and_200_with_words_is_none() {
     // A workflow's own answer step may say more, of any status below 300.
     stage.vendor.twist("POST /", with_status(204));
     assert!(message(&stage.execute("teams_incomingwebhook", body).await).starts_with("Teams has"));
+}
+
+#[tokio::test]
+async fn a_card_for_a_picture_says_where_the_picture_is() {
+    let stage = before("teams_incomingwebhook").await;
+    let mut body = query(json!({}), json!(stage.vendor.behind().answers()), "iVBORw0KGgo=");
+    let png = json!({ "mimetype": "image/png;base64", "extension": "png" });
+    body["attachment"] = with(body["attachment"].take(), png);
+    let answer = stage.execute("teams_incomingwebhook", body).await;
+    assert!(delivered(&answer).contains("The file itself is not posted"), "{answer}");
+    let card = &stage.vendor.one("POST /").json()["attachments"][0]["content"];
+    assert_eq!(card["actions"][0]["url"], "https://looker.example/looks/1");
 }
 
 #[tokio::test]

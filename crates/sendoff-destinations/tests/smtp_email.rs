@@ -15,182 +15,17 @@ mod server;
 mod stage;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 
-use futures_util::future::BoxFuture;
-use http::Method;
-use sendoff::Values;
-use sendoff::testing::{Fake, Object};
+use sendoff::testing::Fake;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 
 use aiosmtpd::Aiosmtpd;
-use stage::{WEBHOOK, call, message, query, with};
-
-const ROWS: &str = r#"{"fields":{"dimensions":[{"name":"u.mail","label":"Users Mail"},{"name":"u.name","label":"Users Name"}]},"data":[
-    {"u.mail":{"value":"ada@x.example"},"u.name":{"value":"Ada"}},
-    {"u.mail":{"value":"nobody@x.example"},"u.name":{"value":"Nobody"}},
-    {"u.mail":{"value":"no address"},"u.name":{"value":"Eve"}},
-    {"u.mail":{"value":"grace@x.example"},"u.name":{"value":"Grüße"}}]}"#;
-
-/// A mail server that says what it is told to say.
-struct Script {
-    /// The lines of its answer to EHLO, behind the greeting.
-    abilities: &'static [&'static str],
-    /// Answers to commands that begin with these words, in place of the usual ones.
-    answers: HashMap<&'static str, &'static str>,
-    /// The answer to a message; none closes the connection.
-    verdict: Option<&'static str>,
-    /// Messages that one connection takes.
-    per_connection: usize,
-    heard: Mutex<Vec<String>>,
-    messages: Mutex<Vec<String>>,
-}
-
-impl Default for Script {
-    fn default() -> Self {
-        Self {
-            abilities: &["SIZE 50000", "8BITMIME"],
-            answers: HashMap::new(),
-            verdict: Some("250 2.0.0 queued as 7"),
-            per_connection: 100,
-            heard: Mutex::default(),
-            messages: Mutex::default(),
-        }
-    }
-}
-
-impl Script {
-    async fn converse(&self, stream: TcpStream) -> std::io::Result<()> {
-        let mut stream = BufReader::new(stream);
-        stream.write_all(b"220 mail.example\r\n").await?;
-        let (mut line, mut taken) = (String::new(), 0);
-        loop {
-            line.clear();
-            if stream.read_line(&mut line).await? == 0 {
-                return Ok(());
-            }
-            let command = line.trim_end().to_owned();
-            self.heard.lock().unwrap().push(command.clone());
-            let told = self.answers.iter().find(|(start, _)| command.starts_with(**start));
-            let answer = match (told, command.split(' ').next().unwrap_or_default()) {
-                (_, "MAIL") if taken == self.per_connection => "421 enough".to_owned(),
-                (Some((_, answer)), _) => (*answer).to_owned(),
-                (None, "EHLO") => {
-                    let mut lines: Vec<String> = vec!["mail.example".into()];
-                    lines.extend(self.abilities.iter().map(|line| (*line).to_owned()));
-                    let last = lines.pop().unwrap_or_default();
-                    let more: String = lines.iter().map(|one| format!("250-{one}\r\n")).collect();
-                    format!("{more}250 {last}")
-                }
-                (None, "RCPT") if command.contains("nobody@") => "550 5.1.1 No such user".into(),
-                (None, "DATA") => "354 go on".into(),
-                (None, "QUIT") => "221 bye".into(),
-                (None, _) => "250 ok".into(),
-            };
-            stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
-            if answer.starts_with("421") {
-                return Ok(());
-            }
-            if answer.starts_with("354") {
-                let mut message = String::new();
-                loop {
-                    line.clear();
-                    if stream.read_line(&mut line).await? == 0 {
-                        return Ok(());
-                    }
-                    if line == ".\r\n" {
-                        break;
-                    }
-                    message.push_str(line.strip_prefix('.').unwrap_or(&line));
-                }
-                self.messages.lock().unwrap().push(message);
-                taken += 1;
-                let Some(verdict) = self.verdict else { return Ok(()) };
-                stream.write_all(format!("{verdict}\r\n").as_bytes()).await?;
-            }
-        }
-    }
-}
-
-impl Fake for Script {
-    fn origins(&self) -> Vec<String> {
-        vec!["smtp://mail.example:25".to_owned()]
-    }
-
-    fn settings(&self) -> Values {
-        [
-            ("host", "mail.example"),
-            ("port", "25"),
-            ("encryption", "none"),
-            ("from", "\"Looker, \\\"BI\\\"\" <looker@x.example>"),
-        ]
-        .into_iter()
-        .collect()
-    }
-
-    fn answers(&self) -> Values {
-        [("to", "ada@x.example")].into_iter().collect()
-    }
-
-    fn serve(&self, stream: TcpStream) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            // A client that leaves is no fault of the script's.
-            let _ = self.converse(stream).await;
-        })
-    }
-
-    fn objects(&self) -> BoxFuture<'_, Vec<Object>> {
-        Box::pin(std::future::ready(Vec::new()))
-    }
-
-    fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
-        Box::pin(std::future::ready(Vec::new()))
-    }
-
-    fn refusal(&self, _: u16) -> (&'static str, String) {
-        ("text/plain", String::new())
-    }
-
-    fn commits(&self, _: &Method, _: &str) -> bool {
-        false
-    }
-}
-
-/// A stage with a mail server.
-struct Stage<F> {
-    stage: stage::Stage<F>,
-    server: Arc<F>,
-}
-
-impl<F: Fake> Stage<F> {
-    async fn set(server: F) -> Self {
-        let stage = stage::Stage::with(server, false).await;
-        Self { server: Arc::clone(&stage.vendor), stage }
-    }
-
-    /// Sends `data`, with settings and answers beside the stand-in's own; Looker's part of the
-    /// answer.
-    async fn send(&self, settings: Value, answers: Value, data: &str, webhook: &str) -> Value {
-        let settings = with(json!(self.server.settings()), settings);
-        let body = query(settings, with(json!(self.server.answers()), answers), data);
-        let path = "/actions/smtp_email/execute";
-        call(&self.stage.hub, path, Some(webhook), body).await["looker"].take()
-    }
-}
-
-fn header<'a>(mail: &'a str, name: &str) -> &'a str {
-    let head = mail.split("\r\n\r\n").next().unwrap();
-    let start = format!("{name}: ");
-    let found: Vec<_> = head.split("\r\n").filter(|line| line.starts_with(&start)).collect();
-    assert_eq!(found.len(), 1, "{name} in {head}");
-    &found[0][start.len()..]
-}
+use stage::smtp::{Mail, Script, header};
+use stage::{WEBHOOK, message};
 
 #[tokio::test]
 async fn an_envelope_names_everybody_and_a_header_not_the_hidden() {
-    let stage = Stage::set(Script::default()).await;
+    let stage = Mail::set(Script::default()).await;
     let answers = json!({
         "to": "\"Höpper, G.\" <grace@x.example>; ada@x.example",
         "cc": "Ada <ADA@x.example>, c@bücher.example",
@@ -230,7 +65,7 @@ async fn an_envelope_names_everybody_and_a_header_not_the_hidden() {
 
 #[tokio::test]
 async fn a_repeated_delivery_has_the_same_id() {
-    let stage = Stage::set(Script::default()).await;
+    let stage = Mail::set(Script::default()).await;
     for webhook in [WEBHOOK, WEBHOOK, "ffffffffffffffffffffffffffffffff"] {
         stage.send(json!({}), json!({}), "id\n1\n", webhook).await;
     }
@@ -243,7 +78,7 @@ async fn a_repeated_delivery_has_the_same_id() {
 
 #[tokio::test]
 async fn a_refused_recipient_means_that_nobody_gets_it() {
-    let stage = Stage::set(Script::default()).await;
+    let stage = Mail::set(Script::default()).await;
     let to = json!({ "to": "ada@x.example, nobody@x.example" });
     let answer = stage.send(json!({}), to, "id\n1\n", WEBHOOK).await;
     assert_eq!(answer["success"], false);
@@ -283,7 +118,7 @@ async fn refusals_are_told_in_the_servers_words() {
             "is not SMTP",
         ),
     ] {
-        let stage = Stage::set(script).await;
+        let stage = Mail::set(script).await;
         let answer = stage.send(json!({}), json!({}), "id\n1\n", WEBHOOK).await;
         assert_eq!(answer["success"], false);
         assert_ne!(answer["error"]["status_code"], "UNKNOWN", "{answer}");
@@ -293,7 +128,7 @@ async fn refusals_are_told_in_the_servers_words() {
 
 #[tokio::test]
 async fn a_lost_answer_to_the_dot_may_be_a_delivery() {
-    let stage = Stage::set(Script { verdict: None, ..Script::default() }).await;
+    let stage = Mail::set(Script { verdict: None, ..Script::default() }).await;
     let answer = stage.send(json!({}), json!({}), "id\n1\n", WEBHOOK).await;
     assert_eq!(answer["error"]["status_code"], "UNKNOWN", "{answer}");
     assert!(message(&answer).contains("may have arrived"), "{answer}");
@@ -302,7 +137,7 @@ async fn a_lost_answer_to_the_dot_may_be_a_delivery() {
 #[tokio::test]
 async fn a_password_never_goes_over_an_open_connection() {
     let login = json!({ "username": "looker", "password": "correct-horse-battery" });
-    let stage = Stage::set(Script::default()).await;
+    let stage = Mail::set(Script::default()).await;
     let answer = stage.send(login.clone(), json!({}), "id\n1\n", WEBHOOK).await;
     assert!(message(&answer).contains("unencrypted"), "{answer}");
     assert!(stage.server.heard.lock().unwrap().is_empty());
@@ -320,7 +155,7 @@ async fn a_password_never_goes_over_an_open_connection() {
             "tampering",
         ),
     ] {
-        let stage = Stage::set(script).await;
+        let stage = Mail::set(script).await;
         let mut settings = login.clone();
         settings["encryption"] = json!("starttls");
         let answer = stage.send(settings, json!({}), "id\n1\n", WEBHOOK).await;
@@ -332,7 +167,7 @@ async fn a_password_never_goes_over_an_open_connection() {
 
 #[tokio::test]
 async fn the_admin_says_who_sends_and_to_whom() {
-    let stage = Stage::set(Script::default()).await;
+    let stage = Mail::set(Script::default()).await;
     let settings = json!({ "recipient_domains": "x.example" });
     for (answers, field) in [
         (json!({ "to": "a@x.example", "cc": "b@other.example" }), "cc"),
@@ -350,7 +185,7 @@ async fn the_admin_says_who_sends_and_to_whom() {
 
 #[tokio::test]
 async fn an_empty_result_is_sent_or_not_as_the_form_says() {
-    let stage = Stage::set(Script::default()).await;
+    let stage = Mail::set(Script::default()).await;
     let answer = stage.send(json!({}), json!({ "send_if_empty": "no" }), "id\n", WEBHOOK).await;
     assert_eq!(answer["success"], true);
     assert!(message(&answer).contains("no message was sent"), "{answer}");
@@ -359,45 +194,12 @@ async fn an_empty_result_is_sent_or_not_as_the_form_says() {
     assert_eq!(stage.server.messages.lock().unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn rows_go_to_whom_they_say_and_each_is_counted() {
-    // The server ends each connection after one message: the next goes over another one.
-    let stage = Stage::set(Script { per_connection: 1, ..Script::default() }).await;
-    let answers = json!({
-        "per_row": "yes", "to": "{u.mail}", "subject": "For {Users Name}",
-        "message": "Dear {u.name}", "if_refused": "succeed",
-    });
-    let answer = stage.send(json!({}), answers.clone(), ROWS, WEBHOOK).await;
-    assert_eq!(answer["success"], true, "{answer}");
-    let said = message(&answer);
-    assert!(
-        said.contains("2 of 4 rows accepted")
-            && said.contains("row 2, mail.example refused nobody@x"),
-        "{said}"
-    );
-    assert!(!said.contains("request"), "SMTP knows none: {said}");
-    let mails = stage.server.messages.lock().unwrap().clone();
-    assert_eq!(mails.len(), 2);
-    assert_eq!(
-        (header(&mails[0], "To"), header(&mails[0], "Subject")),
-        ("ada@x.example", "For Ada")
-    );
-    assert_eq!(header(&mails[1], "To"), "grace@x.example");
-    assert!(header(&mails[1], "Message-ID").contains("-4@x.example"), "{}", mails[1]);
-    assert!(!mails[0].contains("Content-Disposition"));
-    let mut stop = answers;
-    stop["if_refused"] = json!("stop");
-    let answer = stage.send(json!({}), stop, ROWS, WEBHOOK).await;
-    assert_eq!(answer["success"], false, "{answer}");
-    assert_eq!(stage.server.messages.lock().unwrap().len(), 3);
-}
-
 /// aiosmtpd, if it runs. `scripts/test` starts it: then a missing one is a failure.
-async fn real() -> Option<Stage<Aiosmtpd>> {
+async fn real() -> Option<Mail<Aiosmtpd>> {
     let server = Aiosmtpd::from_env();
     let required = std::env::var("BEHAVIOUR_REQUIRE_REAL").is_ok_and(|value| value == "1");
     assert!(server.is_some() || !required, "BEHAVIOUR_AIOSMTPD is not set");
-    Some(Stage::set(server?).await)
+    Some(Mail::set(server?).await)
 }
 
 fn part<'a>(mail: &'a Value, kind: &str) -> &'a Value {
@@ -455,7 +257,7 @@ async fn python_reads_what_was_meant() {
 
 #[tokio::test]
 async fn letters_beyond_ascii_before_the_at_need_a_server_for_them() {
-    let stage = Stage::set(Script::default()).await;
+    let stage = Mail::set(Script::default()).await;
     let answer =
         stage.send(json!({}), json!({ "to": "jürgen@x.example" }), "id\n1\n", WEBHOOK).await;
     assert!(answer["validation_errors"]["to"].is_string(), "{answer}");

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use http::Method;
 use jiff::Timestamp;
 use sendoff::prelude::*;
-use sendoff::{Arrival, Http};
+use sendoff::{Arrival, Http, Reply};
 use sha2::{Digest, Sha256};
 
 use super::instance::is_id;
 use super::{Operation, VENDOR};
 use crate::shared::aws::{self, Keys};
-use crate::shared::targets::Outcomes;
+use crate::shared::targets::{Audit, Outcomes};
 use crate::shared::xml;
 
 /// What is to be done.
@@ -26,6 +26,7 @@ pub(super) struct How {
 /// EC2 in one region.
 pub(super) struct Ec2<'a> {
     http: &'a Http,
+    audit: &'a Audit,
     keys: Keys,
     region: String,
     host: String,
@@ -39,48 +40,55 @@ struct Refusal {
 }
 
 impl<'a> Ec2<'a> {
-    pub(super) fn new(http: &'a Http, keys: Keys, region: &str) -> Self {
+    pub(super) fn new(http: &'a Http, audit: &'a Audit, keys: Keys, region: &str) -> Self {
         let host = format!("ec2.{region}.{}", aws::domain(region));
-        Self { http, keys, region: region.to_owned(), host }
+        Self { http, audit, keys, region: region.to_owned(), host }
     }
 
     /// Changes the instances and notes what came of each.
     ///
     /// # Errors
-    /// Only what concerns all of them: the keys, the network, the end of the delivery.
+    /// Only what concerns all of them: the keys, the network, the end of the delivery. What had no
+    /// turn then is noted as untouched.
     pub(super) async fn change(
         &self,
         how: How,
-        ids: Vec<&str>,
+        ids: &[&str],
         outcomes: &mut Outcomes,
     ) -> Result<()> {
-        let mut due = match self.states(&ids).await? {
-            Some(states) => due(how.operation, &ids, &states, outcomes),
-            // The keys may stop but not look, as the reference asks of them.
-            None => ids,
-        };
+        let mut due = ids.to_vec();
+        let changed = self.try_change(how, &mut due, outcomes).await;
+        if changed.is_err() {
+            due.into_iter().for_each(|id| outcomes.untouched(id));
+        }
+        changed
+    }
+
+    /// As [`change`](Self::change); after an error `due` holds what has no outcome yet.
+    async fn try_change(
+        &self,
+        how: How,
+        due: &mut Vec<&str>,
+        outcomes: &mut Outcomes,
+    ) -> Result<()> {
+        // Keys may stop and not look, as the reference asks of them.
+        if let Some(states) = self.states(due).await? {
+            *due = self::due(how.operation, due, &states, outcomes);
+        }
         while !due.is_empty() {
-            match self.command(how, &due).await {
+            match self.command(how, due).await {
                 Ok(Ok(answer)) => {
-                    let now = pairs(&answer, "currentState");
-                    for id in due {
-                        match now.get(id) {
-                            Some(state) => outcomes.done(state),
-                            None if how.operation == Operation::Reboot => {
-                                outcomes.done("rebooting")
-                            }
-                            None => outcomes.failed(id, "is missing in Amazon's answer"),
-                        }
-                    }
+                    note(how.operation, due, &answer, outcomes);
                     return Ok(());
                 }
                 Ok(Err(refusal)) if refusal.code == "DryRunOperation" => {
                     due.iter().for_each(|_| outcomes.done("would be changed (dry run)"));
                     return Ok(());
                 }
-                Ok(Err(refusal)) => due = self.without_named(due, refusal, outcomes)?,
+                Ok(Err(refusal)) => *due = self.without_named(due, refusal, outcomes)?,
                 Err(error) if error.arrival() == Arrival::Maybe => {
-                    return self.look_again(how, &due, &error, outcomes).await;
+                    self.look_again(how, due, &error, outcomes).await;
+                    return Ok(());
                 }
                 Err(error) => return Err(error),
             }
@@ -91,7 +99,7 @@ impl<'a> Ec2<'a> {
     /// EC2 refuses a request whole; where it names the instances at fault, the others can go on.
     fn without_named<'i>(
         &self,
-        due: Vec<&'i str>,
+        due: &[&'i str],
         refusal: Refusal,
         outcomes: &mut Outcomes,
     ) -> Result<Vec<&'i str>> {
@@ -104,7 +112,7 @@ impl<'a> Ec2<'a> {
             .filter(|word| is_id(word))
             .collect();
         let (at_fault, rest): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|id| named.is_empty() || named.contains(id));
+            due.iter().copied().partition(|id| named.is_empty() || named.contains(id));
         // A refusal that names none of these would be the same for ever.
         let (at_fault, rest) =
             if at_fault.is_empty() { (rest, Vec::new()) } else { (at_fault, rest) };
@@ -115,13 +123,7 @@ impl<'a> Ec2<'a> {
     }
 
     /// The answer to a command was lost: the instances themselves tell what came of it.
-    async fn look_again(
-        &self,
-        how: How,
-        due: &[&str],
-        error: &Error,
-        outcomes: &mut Outcomes,
-    ) -> Result<()> {
+    async fn look_again(&self, how: How, due: &[&str], error: &Error, outcomes: &mut Outcomes) {
         let states = self.states(due).await.ok().flatten();
         for id in due {
             let state = states.as_ref().and_then(|states| states.get(*id)).map(String::as_str);
@@ -139,7 +141,6 @@ impl<'a> Ec2<'a> {
                 _ => outcomes.doubtful(*id, format!("may be changed: {}", error.message())),
             }
         }
-        Ok(())
     }
 
     /// The state of each instance that exists; nothing if the keys may not look.
@@ -148,13 +149,12 @@ impl<'a> Ec2<'a> {
         let mut page = None;
         loop {
             let mut pairs = vec![
-                ("Action".to_owned(), "DescribeInstances".to_owned()),
                 // A filter passes over ids that do not exist; a list of ids would fail for them.
                 ("Filter.1.Name".to_owned(), "instance-id".to_owned()),
             ];
             pairs.extend(numbered("Filter.1.Value", ids));
             pairs.extend(page.take().map(|token| ("NextToken".to_owned(), token)));
-            match self.ask(pairs).await? {
+            match self.ask("DescribeInstances", pairs).await? {
                 Ok(answer) => {
                     states.extend(self::pairs(&answer, "instanceState"));
                     page = xml::text(&answer, "nextToken").filter(|token| !token.is_empty());
@@ -173,21 +173,36 @@ impl<'a> Ec2<'a> {
             Operation::Stop => ("StopInstances", None),
             Operation::Hibernate => ("StopInstances", Some("Hibernate")),
             Operation::Force => ("StopInstances", Some("Force")),
+            Operation::SkipOsShutdown => ("StopInstances", Some("SkipOsShutdown")),
             Operation::Start => ("StartInstances", None),
             Operation::Reboot => ("RebootInstances", None),
         };
-        let mut pairs = vec![("Action".to_owned(), action.to_owned())];
-        pairs.extend(option.map(|name| (name.to_owned(), "true".to_owned())));
+        let mut pairs: Vec<_> =
+            option.map(|name| (name.to_owned(), "true".to_owned())).into_iter().collect();
         if how.dry_run {
             pairs.push(("DryRun".to_owned(), "true".to_owned()));
+        } else {
+            let operation = [Some(action), option].into_iter().flatten().collect::<Vec<_>>();
+            self.audit.log(&operation.join(" "), &ids.join(" "));
         }
         pairs.extend(numbered("InstanceId", ids));
-        self.ask(pairs).await
+        let asked = self.ask(action, pairs).await;
+        // An answer of 500 and above in which EC2 does not say that it was busy leaves open what
+        // was done.
+        asked.map_err(|error| match error.http_status() {
+            Some(500..) => error.may_have_arrived(),
+            _ => error,
+        })
     }
 
-    async fn ask(&self, mut pairs: Vec<(String, String)>) -> Result<Result<String, Refusal>> {
+    /// EC2's answer, or its own words of refusal.
+    async fn ask(
+        &self,
+        action: &str,
+        mut pairs: Vec<(String, String)>,
+    ) -> Result<Result<String, Refusal>> {
+        pairs.push(("Action".to_owned(), action.to_owned()));
         pairs.push(("Version".to_owned(), "2016-11-15".to_owned()));
-        let reboots = pairs.iter().any(|(_, value)| value == "RebootInstances");
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let mut request = aws::Request {
@@ -201,20 +216,37 @@ impl<'a> Ec2<'a> {
         };
         request.sign(&self.keys, &self.region, "ec2", Timestamp::now());
         let call = aws::send(self.http, &request).body(body);
-        // To stop what is stopped changes nothing; a second reboot is a second one.
-        let call = if reboots { call } else { call.repeatable() };
-        let reply = call.send().await?;
-        let status = reply.status();
-        if status.is_success() {
-            return Ok(Ok(reply.text().await?));
+        let call = match action {
+            "DescribeInstances" => call.reads(),
+            // A second reboot is a second one.
+            "RebootInstances" => call,
+            // To stop what is stopped changes nothing.
+            _ => call.repeatable(),
+        };
+        let mut refusal = None;
+        let replied = call.send().await?.success_or(|error, words| {
+            refusal = Refusal::read(error.http_status(), words);
+            error
+        });
+        match (replied.await, refusal) {
+            (Ok(reply), _) => self.answer(action, reply).await.map(Ok),
+            // An answer before this one was lost.
+            (Err(error), _) if error.arrival() == Arrival::Maybe => Err(error),
+            (Err(_), Some(refusal)) => Ok(Err(refusal)),
+            (Err(error), None) => Err(error),
         }
-        if status.is_server_error() || status.as_u16() == 429 {
-            return Err(reply.success().await.err().unwrap_or_else(|| Error::vendor(VENDOR)));
-        }
+    }
+
+    /// The answer, if it is EC2's: a page of something in between has no instances in it either.
+    async fn answer(&self, action: &str, reply: Reply) -> Result<String> {
         let text = reply.text().await?;
-        let part = |tag| xml::text(&text, tag).unwrap_or_default();
-        let (code, message) = (part("Code"), part("Message"));
-        Ok(Err(Refusal { status: status.as_u16(), code, message }))
+        if text.contains(&format!("<{action}Response")) {
+            return Ok(text);
+        }
+        let said: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+        let error =
+            Error::vendor(format!("{VENDOR} answered something that is not its own: {said}"));
+        Err(if action == "DescribeInstances" { error } else { error.may_have_arrived() })
     }
 }
 
@@ -231,14 +263,36 @@ impl Refusal {
             "UnauthorizedOperation",
             "Blocked",
         ];
-        self.code.is_empty() || CODES.contains(&self.code.as_str())
+        CODES.contains(&self.code.as_str())
+    }
+
+    /// What EC2 says in its own form; nothing if somebody else speaks, or EC2 says of itself that it
+    /// failed and leaves open how far it came.
+    fn read(status: Option<u16>, words: &str) -> Option<Self> {
+        let status = status?;
+        let refusal = Self {
+            status,
+            code: xml::text(words, "Code")?,
+            message: xml::text(words, "Message").unwrap_or_default(),
+        };
+        let is_answer = status < 500 && status != 429;
+        (is_answer || refusal.is_busy()).then_some(refusal)
+    }
+
+    /// EC2 took nothing and asks for time
+    /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>).
+    fn is_busy(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "RequestLimitExceeded" | "Throttling" | "Unavailable" | "ServiceUnavailable"
+        )
     }
 
     fn error(self) -> Error {
+        let busy = self.is_busy();
         let Self { status, code, message } = self;
-        let code = if code.is_empty() { format!("status {status}") } else { code };
         let said = if message.is_empty() { "it gave no reason" } else { &message };
-        if code == "RequestLimitExceeded" || code == "Unavailable" {
+        if busy {
             let text = format!("{VENDOR} is busy: {said} ({code}). Try again in a few minutes.");
             return Error::vendor(text).status(status).retry_later();
         }
@@ -247,6 +301,18 @@ impl Refusal {
              their rights and the region."
         ))
         .status(status)
+    }
+}
+
+/// Notes what a command came to.
+fn note(operation: Operation, ids: &[&str], answer: &str, outcomes: &mut Outcomes) {
+    let now = pairs(answer, "currentState");
+    for id in ids {
+        match now.get(*id) {
+            Some(state) => outcomes.done(state),
+            None if operation == Operation::Reboot => outcomes.done("rebooting"),
+            None => outcomes.failed(*id, "is missing in Amazon's answer"),
+        }
     }
 }
 
@@ -266,7 +332,10 @@ fn due<'i>(
             (Operation::Start | Operation::Reboot, _) => due.push(*id),
             (_, Some("stopped")) => outcomes.done("already stopped"),
             // By force also what hangs while it stops.
-            (Operation::Stop | Operation::Hibernate, Some("stopping")) => {
+            (
+                Operation::Stop | Operation::Hibernate | Operation::SkipOsShutdown,
+                Some("stopping"),
+            ) => {
                 outcomes.done("already stopping");
             }
             _ => due.push(*id),

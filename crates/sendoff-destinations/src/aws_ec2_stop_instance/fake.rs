@@ -84,6 +84,7 @@ impl FakeEc2 {
             }
             Some("StopInstances") => self.command(&many("InstanceId"), "stopping", &one),
             Some("StartInstances") => self.command(&many("InstanceId"), "pending", &one),
+            // It answers for all, and names none.
             Some("RebootInstances") => self.command(&many("InstanceId"), "running", &one),
             _ => refusal(400, "InvalidAction", "The action is not valid for this web service."),
         }
@@ -150,7 +151,12 @@ impl FakeEc2 {
                 )
             })
             .collect();
-        answer(200, format!("<Response><instancesSet>{items}</instancesSet></Response>"))
+        let action = one("Action").unwrap_or_default();
+        let said = match action {
+            "RebootInstances" => "<return>true</return>".to_owned(),
+            _ => format!("<instancesSet>{items}</instancesSet>"),
+        };
+        answer(200, format!("<{action}Response>{said}</{action}Response>"))
     }
 }
 
@@ -191,7 +197,7 @@ impl Fake for FakeEc2 {
     fn refusal(&self, status: u16) -> (&'static str, String) {
         let (code, message) = match status {
             401 => ("AuthFailure", "AWS was not able to validate the provided access credentials"),
-            // A missing right to look is no refusal: see `may_not_look` in the tests.
+            // A missing right to look is no refusal.
             403 => ("Blocked", "Your account is currently blocked."),
             503 => ("RequestLimitExceeded", "Request limit exceeded."),
             _ => ("InternalError", "An internal error has occurred"),

@@ -12,7 +12,7 @@ use sendoff::{Commit, Repeatable, Row};
 
 use crate::Difference;
 use crate::shared::aws::{self, AwsEnvironment, Further, Given, OwnKeys};
-use crate::shared::targets::{self, Wanted};
+use crate::shared::targets::{self, Audit, Outcomes, Wanted};
 use ec2::{Ec2, How};
 use instance::Instance;
 
@@ -66,6 +66,8 @@ pub(crate) enum Operation {
     Hibernate,
     #[choice(label = "Stop by force, without a shutdown of the system")]
     Force,
+    #[choice(label = "Stop at once: the system's own shutdown is skipped")]
+    SkipOsShutdown,
     #[choice(label = "Start (if the settings allow it)")]
     Start,
     #[choice(label = "Reboot (if the settings allow it)")]
@@ -73,6 +75,9 @@ pub(crate) enum Operation {
 }
 
 const VENDOR: &str = "Amazon EC2";
+
+/// Either stands on the dimension of the ids; the first counts before the second.
+const TAGS: &[&str] = &["aws_resource_id", "aws_instance_id"];
 
 /// What one call may name. Amazon advises small numbers
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html>).
@@ -86,7 +91,7 @@ impl Action for StopInstance {
         .description("Stop an EC2 instance.")
         .accepts(&[CellAction, Query])
         .formats(&[Format::JsonDetail])
-        .required_tags(&[&["aws_resource_id"]])
+        .required_tags(&[TAGS])
         .svg(include_bytes!("icon.svg"))
         .vendor_docs("https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html")
         .delivery(Repeatable::Whole, Commit::Streaming, true);
@@ -101,38 +106,72 @@ impl Action for StopInstance {
         let read =
             |text: &str, row: Option<&Row>| instance::read(text, row.and_then(region_of), &home);
         let wanted = Wanted {
-            tags: &["aws_resource_id", "aws_instance_id"],
+            tags: TAGS,
             most: form.max_instances,
             most_field: "max_instances",
             noun: "instance",
             read: &read,
         };
         let targets = targets::read(cx, data, wanted).await?;
-        let mut outcomes = targets.outcomes;
-        let mut regions: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
-        for instance in &targets.ids {
-            regions.entry(&instance.region).or_default().push(instance);
+        let (mut outcomes, mut fault) = (targets.outcomes, None);
+        let audit = Audit::of(cx, Self::SPEC.name);
+        let mut regions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for Instance { region, id } in &targets.ids {
+            regions.entry(region).or_default().push(id);
         }
-        for (region, instances) in regions {
-            let done = async {
-                let ec2 = self.ec2(cx, region).await?;
-                for chunk in instances.chunks(CHUNK) {
-                    let ids = chunk.iter().map(|instance| instance.id.as_str()).collect();
-                    ec2.change(how, ids, &mut outcomes).await?;
-                }
-                Ok(())
-            };
-            if let Err(fault) = done.await {
-                return Err(outcomes.interrupted(VENDOR, fault));
+        for (region, ids) in regions {
+            let order = Order { how, region, ids: &ids, audit: &audit };
+            match fault {
+                None => fault = self.change(cx, order, &mut outcomes).await.err(),
+                Some(_) => ids.into_iter().for_each(|id| outcomes.untouched(id)),
             }
         }
-        outcomes.conclude(VENDOR, cx.kind() == Some(CellAction))
+        match fault {
+            Some(fault) => Err(outcomes.interrupted(VENDOR, fault)),
+            None => outcomes.conclude(VENDOR, cx.kind() == Some(CellAction)),
+        }
     }
 }
 
+/// What is to be done in one region.
+struct Order<'a> {
+    how: How,
+    region: &'a str,
+    ids: &'a [&'a str],
+    audit: &'a Audit,
+}
+
 impl StopInstance {
+    /// Changes the instances of a region; what had no turn before an error is noted as untouched.
+    async fn change(
+        &self,
+        cx: &Context<Settings>,
+        order: Order<'_>,
+        outcomes: &mut Outcomes,
+    ) -> Result<()> {
+        let Order { how, region, ids, audit } = order;
+        let (ec2, mut fault) = match self.ec2(cx, region, audit).await {
+            Ok(ec2) => (Some(ec2), None),
+            Err(error) => (None, Some(error)),
+        };
+        for chunk in ids.chunks(CHUNK) {
+            match &ec2 {
+                Some(ec2) if fault.is_none() => {
+                    fault = ec2.change(how, chunk, outcomes).await.err()
+                }
+                _ => chunk.iter().for_each(|id| outcomes.untouched(*id)),
+            }
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
     /// EC2 in one region.
-    async fn ec2<'a>(&self, cx: &'a Context<Settings>, region: &str) -> Result<Ec2<'a>> {
+    async fn ec2<'a>(
+        &self,
+        cx: &'a Context<Settings>,
+        region: &str,
+        audit: &'a Audit,
+    ) -> Result<Ec2<'a>> {
         let settings = &cx.settings;
         let given = Given {
             vendor: VENDOR,
@@ -142,7 +181,7 @@ impl StopInstance {
         };
         let sts = format!("sts.{region}.{}", aws::domain(region));
         let keys = given.keys(cx.http(), self.own_keys.as_ref(), region, ("https", &sts)).await?;
-        Ok(Ec2::new(cx.http(), keys, region))
+        Ok(Ec2::new(cx.http(), audit, keys, region))
     }
 }
 
@@ -185,6 +224,11 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         reference: "Success says nothing: the states that Amazon answers are thrown away.",
         ours: "The message counts the states, and a click on a cell has Looker run the query again.",
+        switch: None,
+    },
+    Difference {
+        reference: "Only a field tagged aws_resource_id is taken.",
+        ours: "One tagged aws_instance_id is taken too.",
         switch: None,
     },
     Difference {

@@ -82,8 +82,18 @@ impl FakeDroplets {
                 let kind = kind["type"].as_str().unwrap_or_default().to_owned();
                 self.with(id, |next, id, state| self.begin(next, id, &kind, state))
             }
-            (&Method::GET, ["v2", "actions", n]) => {
-                answer(200, &json!({"action": action(n.parse().unwrap_or_default(), "shutdown")}))
+            (&Method::GET, ["v2", "droplets", id, "actions", n]) => {
+                self.with(id, |_, id, state| {
+                    let mut actions = state.droplets.get(&id).into_iter().flat_map(|(_, all)| all);
+                    match actions.find(|action| action["id"].as_u64() == n.parse().ok()) {
+                        Some(action) => answer(200, &json!({"action": action})),
+                        None => refused(
+                            404,
+                            "not_found",
+                            "The resource you requested could not be found.",
+                        ),
+                    }
+                })
             }
             _ => refused(404, "not_found", "The resource you requested could not be found."),
         }

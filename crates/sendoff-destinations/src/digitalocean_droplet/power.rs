@@ -12,8 +12,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Form, Operation, QUOTA, Settings};
+use super::{Droplet, Form, Operation, QUOTA, Settings};
 use crate::shared::aws::hex;
+use crate::shared::targets::Audit;
 
 /// Between two looks at an action that is waited for.
 const LOOK: Duration = Duration::from_secs(3);
@@ -37,6 +38,7 @@ pub(super) struct Power<'a> {
     key: &'a Secret,
     operation: Operation,
     wait: bool,
+    audit: Audit,
 }
 
 #[derive(Deserialize)]
@@ -79,13 +81,15 @@ impl<'a> Power<'a> {
             key,
             operation: form.operation,
             wait: form.wait,
+            audit: Audit::of(cx, <Droplet as sendoff::Action>::SPEC.name),
         }
     }
 
     /// Changes one droplet.
     ///
     /// # Errors
-    /// Only what concerns every droplet: the key, the network, the end of the delivery.
+    /// Only what concerns every droplet (the key, the network, the end of the delivery), and only
+    /// before anything was begun at this one.
     pub(super) async fn change(&self, id: u64) -> Result<Fate> {
         match self.status(id).await? {
             Some(Ok(status)) => {
@@ -96,31 +100,42 @@ impl<'a> Power<'a> {
             Some(Err(fate)) => return Ok(fate),
             None => {}
         }
-        let (kind, state) = match self.operation {
-            Operation::Shutdown | Operation::ShutdownThenPowerOff => ("shutdown", "shutting down"),
-            Operation::PowerOff => ("power_off", "powering off"),
-            Operation::PowerOn => ("power_on", "powering on"),
-            Operation::Reboot => ("reboot", "rebooting"),
+        let kind = match self.operation {
+            Operation::Shutdown | Operation::ShutdownThenPowerOff => "shutdown",
+            Operation::PowerOff => "power_off",
+            Operation::PowerOn => "power_on",
+            Operation::Reboot => "reboot",
         };
-        let then_off = self.operation == Operation::ShutdownThenPowerOff;
-        let action = match self.begin(id, kind).await? {
-            Ok(action) => action,
-            Err(fate) => return Ok(fate),
-        };
-        if !(self.wait || then_off) {
-            return Ok(Fate::Done(state));
+        match self.begin(id, kind).await? {
+            Ok(action) => Ok(self.follow(id, kind, action).await),
+            Err(fate) => Ok(fate),
         }
-        let patience = if then_off { SHUTDOWN } else { ACTION };
-        match self.watch(action, patience).await? {
-            Some(true) if !then_off || self.is_off(id).await? => Ok(Fate::Done(ended(kind))),
-            _ if then_off => match self.begin(id, "power_off").await? {
-                Ok(action) => Ok(match self.watch(action, ACTION).await? {
-                    Some(true) => Fate::Done("powered off"),
-                    outcome => unfinished(outcome),
-                }),
-                Err(fate) => Ok(fate),
-            },
-            outcome => Ok(unfinished(outcome)),
+    }
+
+    /// What comes of an action that was begun. No error of a later request may hide that.
+    async fn follow(&self, id: u64, kind: &'static str, action: u64) -> Fate {
+        let ended = match self.operation {
+            Operation::ShutdownThenPowerOff => self.until_off(id, action).await,
+            _ if self.wait => {
+                let outcome = self.watch(id, action, ACTION).await;
+                outcome.map(|outcome| fate(kind, outcome))
+            }
+            _ => return Fate::Done(words(kind).0),
+        };
+        ended.unwrap_or_else(|error| {
+            let (now, said) = (words(kind).0, error.message());
+            Fate::Doubtful(format!("began {now}, and nobody knows how that ended: {said}"))
+        })
+    }
+
+    /// Cuts the power of a droplet that is still on when its shutdown had its time.
+    async fn until_off(&self, id: u64, action: u64) -> Result<Fate> {
+        if self.watch(id, action, SHUTDOWN).await? == Some(true) && self.is_off(id).await? {
+            return Ok(fate("shutdown", Some(true)));
+        }
+        match self.begin(id, "power_off").await? {
+            Ok(action) => Ok(fate("power_off", self.watch(id, action, ACTION).await?)),
+            Err(fate) => Ok(fate),
         }
     }
 
@@ -144,8 +159,10 @@ impl<'a> Power<'a> {
     /// Begins an action; its number.
     async fn begin(&self, id: u64, kind: &'static str) -> Result<Result<u64, Fate>> {
         let begun = Timestamp::now();
+        self.audit.log(kind, &id.to_string());
         match self.post(id, kind).await {
-            Err(error) if error.arrival() == Arrival::Maybe => {
+            // Also an answer of 500 and above leaves open what was done.
+            Err(error) if error.arrival() == Arrival::Maybe || is_fault(&error) => {
                 let said = error.message();
                 match self.since(id, kind, begun).await {
                     Ok(Some(Some(action))) => Ok(Ok(action)),
@@ -195,10 +212,11 @@ impl<'a> Power<'a> {
     }
 
     /// Whether the action was completed; nothing if it is under way still.
-    async fn watch(&self, action: u64, patience: Duration) -> Result<Option<bool>> {
+    async fn watch(&self, id: u64, action: u64, patience: Duration) -> Result<Option<bool>> {
         let end = Instant::now() + patience;
         while Instant::now() < end {
-            let url = format!("https://api.digitalocean.com/v2/actions/{action}");
+            // By the droplet: `/v2/actions` would need a scope of its own.
+            let url = format!("{}/actions/{action}", droplet(id));
             let reply = self.http.get(url).bearer(self.key).send().await?.success().await?;
             match reply.json::<Begun>().await?.action.status.as_str() {
                 "completed" => return Ok(Some(true)),
@@ -230,20 +248,29 @@ fn already(operation: Operation, status: &str) -> Option<&'static str> {
     }
 }
 
-fn ended(kind: &str) -> &'static str {
+/// What is said of an action while it goes on and when it is done.
+fn words(kind: &str) -> (&'static str, &'static str) {
     match kind {
-        "shutdown" => "shut down",
-        "power_off" => "powered off",
-        "power_on" => "powered on",
-        _ => "rebooted",
+        "shutdown" => ("shutting down", "shut down"),
+        "power_off" => ("powering off", "powered off"),
+        "power_on" => ("powering on", "powered on"),
+        _ => ("rebooting", "rebooted"),
     }
 }
 
-fn unfinished(outcome: Option<bool>) -> Fate {
+/// What an action that was watched came to.
+fn fate(kind: &str, outcome: Option<bool>) -> Fate {
     match outcome {
-        Some(_) => Fate::Failed("was not changed: DigitalOcean says that its action failed".into()),
+        Some(true) => Fate::Done(words(kind).1),
+        Some(false) => {
+            Fate::Failed("was not changed: DigitalOcean says that its action failed".into())
+        }
         None => Fate::Doubtful("was still being changed when the hub stopped waiting".into()),
     }
+}
+
+fn is_fault(error: &Error) -> bool {
+    error.http_status().is_some_and(|status| status >= 500)
 }
 
 #[cfg(test)]

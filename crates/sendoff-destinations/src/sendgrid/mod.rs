@@ -57,7 +57,8 @@ pub(crate) struct Form {
     #[field(flatten)]
     content: Content,
     /// The id of a dynamic template at SendGrid, d-…. It gets title, link, rows, filename, subject
-    /// and message, and takes the place of the message's own look.
+    /// and message, and takes the place of the message's own look. For each row it gets title, link,
+    /// subject, message and the row's values: {{users.email}}.
     template_id: Option<String>,
     /// SendGrid checks the message and sends nothing.
     check_only: bool,

@@ -17,6 +17,7 @@ pub(crate) mod mail;
 pub(crate) mod object_store;
 pub(crate) mod parts;
 pub(crate) mod platform;
+pub(crate) mod repeats;
 pub(crate) mod s3;
 pub(crate) mod segment;
 pub(crate) mod slack;

@@ -112,7 +112,7 @@ impl Action for SmtpEmail {
         session.close().await;
         match sent {
             Sent::Taken(words) => Ok(receipt(&letter, server.host, &words)),
-            Sent::Refused(fault) => Err(fault),
+            Sent::Refused(fault) | Sent::Denied(fault) => Err(fault),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A message for each row, over one connection.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use sendoff::pipeline::{Batch, BatchLimits, Encoded, Reply, RowKeys};
 use sendoff::prelude::*;
-use sendoff::{Arrival, Http, Stop};
+use sendoff::{Arrival, Http, Retry, Stop};
 
 use super::session::{Envelope, Sent, Server, Session};
 use super::{Form, Message, Settings, envelope};
@@ -36,10 +37,16 @@ pub(super) async fn deliver(
             Err(fault) => Ok(Encoded::refused(fault.message().to_owned())),
         }
     };
-    let line = Line { http: cx.http(), stop: cx.stop(), server, session: Mutex::new(None) };
+    let line = Line {
+        http: cx.http(),
+        stop: cx.stop(),
+        server,
+        session: Mutex::default(),
+        patience: Mutex::new(PATIENCE),
+    };
     let pipeline = form.content.pipeline(cx, LIMITS).target(server.host);
     let delivered = pipeline.run(data.rows().await?, encode, |batch| line.send(batch)).await;
-    if let Some((session, _)) = line.take() {
+    if let Some(session) = line.take() {
         session.close().await;
     }
     delivered
@@ -64,52 +71,73 @@ fn unpack(body: &Bytes) -> Result<(Envelope, ByteStream)> {
     Ok((envelope, ByteStream::new(message)))
 }
 
+/// How long is waited before a message is sent again that a server refused with 4xx, such as one
+/// that makes whom it does not know come back (greylisting).
+const WAITS: [Duration; 3] =
+    [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
+/// How long one delivery waits for such in all.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// One connection for all messages, made when the first is there.
 struct Line<'a> {
     http: &'a Http,
     stop: &'a Stop,
     server: Server<'a>,
-    /// While no message is on its way; and how many it has carried.
-    session: Mutex<Option<(Session, u64)>>,
+    /// While no message is on its way.
+    session: Mutex<Option<Session>>,
+    /// What is left of the patience.
+    patience: Mutex<Duration>,
 }
 
 impl Line<'_> {
-    fn take(&self) -> Option<(Session, u64)> {
+    fn take(&self) -> Option<Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn put_back(&self, session: (Session, u64)) {
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
     }
 
     async fn send(&self, batch: Batch) -> Result<Reply> {
         let body = batch.body();
-        let mut again = true;
+        let mut waits = WAITS.into_iter();
         loop {
-            let (mut session, carried) = match self.take() {
-                Some(open) => open,
-                None => (Session::open(self.http, self.stop, self.server).await?, 0),
+            let (fault, denied) = match self.send_once(&body).await? {
+                Sent::Taken(_) => return Ok(Reply::accepted()),
+                Sent::Refused(fault) => (fault, false),
+                Sent::Denied(fault) => (fault, true),
             };
-            let (envelope, message) = unpack(&body)?;
-            match session.send(&envelope, message).await {
-                Ok(sent) => {
-                    self.put_back((session, carried + 1));
-                    return Ok(match sent {
-                        Sent::Taken(_) => Reply::accepted(),
-                        Sent::Refused(fault) => Reply::refused(fault),
-                    });
-                }
-                // Servers end a connection after so many messages.
-                Err(fault)
-                    if again
-                        && carried > 0
-                        && fault.arrival() == Arrival::Nothing
-                        && self.stop.reason().is_none() =>
-                {
-                    again = false;
-                }
-                Err(fault) => return Err(fault),
+            let passing = fault.retry() != Retry::No;
+            match waits.next().filter(|wait| passing && self.has_patience(*wait)) {
+                Some(wait) => batch.pause(wait).await?,
+                // The others have the same sender.
+                None if denied => return Err(fault),
+                None => return Ok(Reply::refused(fault)),
             }
         }
+    }
+
+    /// Takes `wait` from the patience, if that much is left.
+    fn has_patience(&self, wait: Duration) -> bool {
+        let mut left = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = left.checked_sub(wait);
+        *left = after.unwrap_or(*left);
+        after.is_some()
+    }
+
+    async fn send_once(&self, body: &Bytes) -> Result<Sent> {
+        if let Some(session) = self.take() {
+            match self.over(session, body).await {
+                // Servers end a connection after so many messages, or when nothing comes for long.
+                Err(fault)
+                    if fault.arrival() == Arrival::Nothing && self.stop.reason().is_none() => {}
+                sent => return sent,
+            }
+        }
+        self.over(Session::open(self.http, self.stop, self.server).await?, body).await
+    }
+
+    /// Sends over a connection, and keeps it for the next message if it is still good.
+    async fn over(&self, mut session: Session, body: &Bytes) -> Result<Sent> {
+        let (envelope, message) = unpack(body)?;
+        let sent = session.send(&envelope, message).await?;
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        Ok(sent)
     }
 }

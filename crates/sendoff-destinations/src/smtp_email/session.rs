@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::stuffing::Stuffer;
-use reply::Abilities;
+use reply::{Abilities, Reply};
 
 /// How much of a message may be on its way to the server's machine.
 const AHEAD: usize = 128 * 1024;
@@ -69,8 +69,10 @@ pub(super) struct Envelope {
 pub(super) enum Sent {
     /// It has it. Its words usually name the message in its queue.
     Taken(String),
-    /// It does not take it.
+    /// It does not take it. The error may pass.
     Refused(Error),
+    /// It takes nothing from this sender. The error may pass.
+    Denied(Error),
 }
 
 /// A conversation in which nothing is under way.
@@ -206,13 +208,16 @@ impl Session {
     /// # Errors
     /// Those of the connection, and of the message's own source: it is not good any more.
     pub(super) async fn send(&mut self, envelope: &Envelope, message: ByteStream) -> Result<Sent> {
-        if let Err(fault) = self.begin(envelope).await {
-            if fault.is_refusal {
-                // Not more than a courtesy: whatever comes of it, the message was refused.
-                let _ = self.command("RSET").await;
-                return Ok(Sent::Refused(fault.error));
-            }
-            return Err(fault.error);
+        let refused = match self.begin(envelope).await {
+            Ok(()) => None,
+            Err(Begun::Refused(error)) => Some(Sent::Refused(error)),
+            Err(Begun::Denied(error)) => Some(Sent::Denied(error)),
+            Err(Begun::Broken(error)) => return Err(error),
+        };
+        if let Some(refused) = refused {
+            // Not more than a courtesy: whatever comes of it, the message was refused.
+            let _ = self.command("RSET").await;
+            return Ok(refused);
         }
         let ended = self.data(message).await?;
         // From here on the server may have the message.
@@ -223,10 +228,7 @@ impl Session {
         .map_err(|fault| self.may_have_arrived(fault))?;
         match reply.code {
             200..300 => Ok(Sent::Taken(reply.words())),
-            552 => Ok(Sent::Refused(Error::form(
-                "attach",
-                format!("{} takes no message of this size: {}", self.host, reply.words()),
-            ))),
+            552 => Ok(Sent::Refused(self.too_large(&reply))),
             _ => Ok(Sent::Refused(reply.error(format!("{} refused the message", self.host)))),
         }
     }
@@ -243,7 +245,7 @@ impl Session {
         let Envelope { from, to, international, size } = envelope;
         let host = self.host.clone();
         if let Some(most) = self.abilities.size.filter(|most| size > most) {
-            return Err(Begun::refused(Error::form(
+            return Err(Begun::Refused(Error::form(
                 "attach",
                 format!(
                     "The message has {} and {host} takes at most {}. Send less data, attach a zip \
@@ -254,7 +256,7 @@ impl Session {
             )));
         }
         if *international && !self.abilities.smtputf8 {
-            return Err(Begun::refused(Error::form(
+            return Err(Begun::Refused(Error::form(
                 "to",
                 format!("{host} takes no addresses with letters beyond ASCII before the @."),
             )));
@@ -269,24 +271,38 @@ impl Session {
         let reply = self.command(&command).await?;
         match reply.code {
             200..300 => {}
-            530 => {
-                return Err(Begun::refused(Error::settings(format!(
-                    "{host} takes mail only after a login or over an encrypted connection: {} Check \
-                     the settings.",
-                    reply.words()
-                ))));
-            }
-            _ => {
-                let sentence = format!("{host} does not take {from} as the sender");
-                return Err(Begun::refused(reply.error(sentence)));
-            }
+            552 => return Err(Begun::Refused(self.too_large(&reply))),
+            _ => return Err(Begun::Denied(self.denied(from, &reply))),
         }
         self.recipients(to).await?;
         let reply = self.command("DATA").await?;
         if reply.code != 354 {
-            return Err(Begun::refused(reply.error(format!("{host} does not take the message"))));
+            return Err(Begun::Refused(reply.error(format!("{host} does not take the message"))));
         }
         Ok(())
+    }
+
+    /// The server takes nothing from this sender; a code of 4xx may pass.
+    fn denied(&self, from: &str, reply: &Reply) -> Error {
+        let host = &self.host;
+        match reply.code {
+            530 => Error::settings(format!(
+                "{host} takes mail only after a login or over an encrypted connection: {} Check \
+                 the settings.",
+                reply.words()
+            )),
+            500.. => Error::settings(format!(
+                "{host} does not take {from} as the sender: {} Name another sender, or have this \
+                 one allowed there.",
+                reply.words()
+            )),
+            _ => reply.error(format!("{host} does not take {from} as the sender")),
+        }
+    }
+
+    fn too_large(&self, reply: &Reply) -> Error {
+        let text = format!("{} takes no message of this size: {}", self.host, reply.words());
+        Error::form("attach", text)
     }
 
     /// Names every recipient. If one is refused nobody gets the message: a user who sends it again
@@ -313,7 +329,7 @@ impl Session {
              the address.",
             self.host
         );
-        Err(Begun::refused(match passing {
+        Err(Begun::Refused(match passing {
             true => Error::vendor(sentence).retry_later(),
             false => Error::form("to", sentence),
         }))
@@ -370,21 +386,18 @@ impl Session {
 }
 
 /// Why a message was not begun.
-struct Begun {
-    error: Error,
-    /// The server's own no: the connection stays good.
-    is_refusal: bool,
-}
-
-impl Begun {
-    fn refused(error: Error) -> Self {
-        Self { error, is_refusal: true }
-    }
+enum Begun {
+    /// The connection is not good any more.
+    Broken(Error),
+    /// The server's own no to this message.
+    Refused(Error),
+    /// Its no to whoever sends it.
+    Denied(Error),
 }
 
 impl From<Error> for Begun {
     fn from(error: Error) -> Self {
-        Self { error, is_refusal: false }
+        Self::Broken(error)
     }
 }
 

@@ -94,7 +94,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         reference: "The data is rendered and thrown away.",
-        ours: "The card can show its first rows.",
+        ours: "The card can show the first rows of formats that have any; a picture or PDF stays in Looker, behind the card's button, and the answer says so.",
         switch: Some("table_rows"),
     },
     Difference {
@@ -148,6 +148,7 @@ impl Action for Teams {
         mut data: Payload,
     ) -> Result<Receipt> {
         let (address, retired) = cx.settings.target(&form)?;
+        let is_file = !data.has_rows();
         let texts = [Some(form.title.as_str()), form.text.as_deref()];
         let count = !form.send_if_empty || texts.into_iter().any(counts);
         let wanted = Wanted { filename: None, rows: form.table_rows, count };
@@ -178,6 +179,13 @@ impl Action for Teams {
             None => "Teams has the card.".to_owned(),
         });
         let receipt = confirmed.remark(receipt);
+        let receipt = match is_file {
+            true => receipt.remark(
+                "The file itself is not posted, since a webhook takes none: the button leads to it \
+                 in Looker.",
+            ),
+            false => receipt,
+        };
         Ok(match retired {
             true => receipt.remark(
                 "This webhook is of a kind that Microsoft has retired: make a workflow in its \

@@ -42,6 +42,11 @@ pub const ALL: &[Difference] = &[
         reason: "An optional form asks how to stop, limits how many, and tries without doing.",
     },
     Difference {
+        action: "aws_ec2_stop_instance",
+        pointer: "/required_fields",
+        reason: "A field may carry either of two tags.",
+    },
+    Difference {
         action: "azure_storage",
         pointer: "/params/1/required",
         reason: "A SAS token or an Entra application may stand in place of the account's key.",
@@ -161,6 +166,16 @@ pub const ALL: &[Difference] = &[
         action: "twilio",
         pointer: "/params/2/required",
         reason: "A Messaging Service may stand in place of a number.",
+    },
+    Difference {
+        action: "twilio_message",
+        pointer: "/supported_download_settings",
+        reason: "It streams, so that \"All Results\" can be sent.",
+    },
+    Difference {
+        action: "twilio_message",
+        pointer: "/supported_formats",
+        reason: "The streamed format is added for results of any size.",
     },
     Difference {
         action: "twilio_message",

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "a test program exports nothing")]
 
 pub mod held;
+pub mod smtp;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -446,6 +447,23 @@ pub fn post(path: &str, webhook: Option<&str>, body: Value) -> Request<Full<Byte
         request = request.header("x-looker-webhook-id", id);
     }
     request.body(Full::new(Bytes::from(body.to_string()))).unwrap()
+}
+
+/// A stage with a destination's stand-in, and what sends to it with the stand-in's own answers.
+pub async fn before(action: &str) -> Stage {
+    Stage::set(Script::before(action)).await
+}
+
+pub async fn send(stage: &Stage, action: &str, form: Value, data: &str) -> Value {
+    let form = with(json!(stage.vendor.behind().answers()), form);
+    stage.send(action, stage.settings(), form, data).await
+}
+
+/// A click on a cell with this value.
+pub async fn click(stage: &Stage, action: &str, form: Value, value: Value) -> Value {
+    let data = with(stage.settings(), json!({ "value": value }));
+    let form = with(json!(stage.vendor.behind().answers()), form);
+    stage.execute(action, json!({ "type": "cell", "data": data, "form_params": form })).await
 }
 
 /// What Looker posts for a query's result.

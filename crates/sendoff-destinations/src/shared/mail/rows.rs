@@ -3,7 +3,7 @@
 use sendoff::Row;
 use sendoff::pipeline::{BatchLimits, Pipeline};
 use sendoff::prelude::*;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json, json};
 
 use super::{Content, Head, Letter, Mailbox, Mailboxes, paragraphs, table};
 use crate::shared::excerpt::Excerpt;
@@ -78,6 +78,12 @@ impl Rows<'_> {
             text = wording.title();
             html = paragraphs(&text);
         }
+        let mut facts = Map::new();
+        facts.insert("title".to_owned(), Json::from(wording.title()));
+        facts.insert("link".to_owned(), Json::from(wording.link()));
+        facts.insert("subject".to_owned(), Json::from(subject.as_str()));
+        facts.insert("message".to_owned(), Json::from(text.as_str()));
+        add_values(row, &mut facts);
         Ok(Letter {
             from: head.from.clone(),
             to,
@@ -88,15 +94,36 @@ impl Rows<'_> {
             text,
             html,
             attachment: None,
-            facts: facts(row),
+            facts: Json::from(facts),
             remarks: Vec::new(),
         })
     }
 }
 
-/// The row's values by the names of their columns, for templates that the mail service keeps.
-fn facts(row: &Row) -> Json {
-    row.iter().map(|(column, cell)| (column.name.clone(), Json::from(cell.display()))).collect()
+/// Puts a row's values beside what is known of the whole result, for templates that the mail
+/// service keeps: `users.email` is what `users` holds under `email`, as templates look it up.
+fn add_values(row: &Row, facts: &mut Map<String, Json>) {
+    for (column, cell) in row.iter() {
+        let value = Json::from(cell.display());
+        let mut path: Vec<&str> = column.name.split('.').collect();
+        let last = path.pop().unwrap_or_default();
+        let mut inner = &mut *facts;
+        for part in path {
+            let below = inner.entry(part).or_insert_with(|| json!({}));
+            if !below.is_object() {
+                // A column of the same name as a view.
+                *below = json!({});
+            }
+            let Some(below) = below.as_object_mut() else { return };
+            inner = below;
+        }
+        match inner.get(last) {
+            Some(Json::Object(_)) => {}
+            _ => {
+                inner.insert(last.to_owned(), value);
+            }
+        }
+    }
 }
 
 impl Letter {

@@ -152,7 +152,7 @@ async fn a_row_says_who_gets_its_message() {
     );
     assert!(letter.text.starts_with("Dear Ada, $4\n"), "{}", letter.text);
     assert!(letter.html.contains("<td") && letter.attachment.is_none());
-    assert_eq!(letter.facts["u.sum"], "$4");
+    assert_eq!(letter.facts["u"]["sum"], "$4");
     let error = composing.letter(&rows.next().await.unwrap().unwrap()).map(|_| ()).unwrap_err();
     assert_eq!(error.field_name(), Some("to"));
 }

@@ -1,16 +1,14 @@
 //! A row as one of Segment's calls.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sendoff::pipeline::{Encoded, Pick, RowKeys};
 use sendoff::prelude::*;
 use sendoff::{Cell, CellValue, Columns, Row, Rows, write_json_text};
-use sha2::{Digest, Sha256};
 
 use super::identity::Identity;
 use super::{Kind, Order, Settings};
+use crate::shared::repeats::Repeats;
 
 /// What never is a trait or a property: ids, and what says name and time of an event.
 const ROLES: Pick = Pick::tagged(&["email", "segment_anonymous_id", "user_id", super::GROUP]);
@@ -35,8 +33,8 @@ pub(super) struct Encoder {
     ran_at: Vec<u8>,
     hidden: Vec<String>,
     traits: Traits,
-    /// Digests of the group calls so far.
-    seen: HashSet<[u8; 16]>,
+    /// The group calls so far.
+    groups: Repeats,
 }
 
 /// The name of a tracked event.
@@ -81,7 +79,7 @@ impl Encoder {
             ran_at: quoted(ran_at),
             hidden: cx.hidden_fields().to_vec(),
             traits: Traits::default(),
-            seen: HashSet::new(),
+            groups: Repeats::of(REMEMBERED),
         }
     }
 
@@ -103,7 +101,8 @@ impl Encoder {
             }
         }
         self.write_traits(row, out);
-        if self.kind == Kind::Group && self.is_repeat(out.get(start..).unwrap_or_default()) {
+        let call = out.get(start..).unwrap_or_default();
+        if self.kind == Kind::Group && self.groups.is_repeat(call) {
             return Ok(Encoded::skipped("the same call came before in this delivery"));
         }
         out.extend_from_slice(b",\"timestamp\":");
@@ -198,16 +197,6 @@ impl Encoder {
             self.traits.list.push((column.index, name));
         }
         self.traits.known = columns.len();
-    }
-
-    fn is_repeat(&mut self, call: &[u8]) -> bool {
-        let digest = Sha256::digest(call);
-        let Some(digest) = digest.first_chunk::<16>() else { return false };
-        if self.seen.len() < REMEMBERED {
-            !self.seen.insert(*digest)
-        } else {
-            self.seen.contains(digest)
-        }
     }
 }
 

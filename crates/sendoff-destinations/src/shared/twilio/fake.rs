@@ -18,6 +18,9 @@ use crate::shared::in_order;
 pub(crate) const ACCOUNT: &str = "AC5ef8732a3c49700934481addd5ce1659";
 pub(crate) const TOKEN: &str = "canary0f3d9b6a1c72e845twilio0000";
 pub(crate) const FROM: &str = "+15005550006";
+/// An API key of the account.
+const KEY: &str = "SK2a0747eba6abf96b7e3c3ff0b4530f6e";
+const KEY_SECRET: &str = "canary7d3b1f9a5c2e8d40apikey0000";
 
 /// One account with one number.
 pub(crate) struct FakeTwilio {
@@ -51,8 +54,10 @@ impl FakeTwilio {
     async fn answer(&self, request: Request<ByteStream>) -> Response<Bytes> {
         let (head, body) = request.into_parts();
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let pair = base64_simd::STANDARD.encode_to_string(format!("{ACCOUNT}:{TOKEN}"));
-        if header("authorization") != Some(&format!("Basic {pair}")) {
+        let basic =
+            |pair: String| format!("Basic {}", base64_simd::STANDARD.encode_to_string(pair));
+        let known = [format!("{ACCOUNT}:{TOKEN}"), format!("{KEY}:{KEY_SECRET}")].map(basic);
+        if !known.iter().any(|one| header("authorization") == Some(one)) {
             return refusal(401, 20003, "Authenticate");
         }
         let Some((text, _)) = in_order::text(body).await else {
@@ -71,13 +76,41 @@ impl FakeTwilio {
         let form: Vec<(String, String)> =
             url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
         let one = |name: &str| form.iter().find(|(each, _)| each == name).map(|(_, value)| value);
-        let (Some(to), Some(body)) = (one("To"), one("Body")) else {
+        let Some(to) = one("To") else {
             return refusal(400, 21604, "A 'To' phone number is required.");
         };
-        if one("From").map(String::as_str) != Some(FROM) {
+        let (body, variables) = (one("Body"), one("ContentVariables"));
+        if let Some(sid) = one("ContentSid") {
+            let sound = |byte: u8| byte.is_ascii_hexdigit();
+            let is_sid =
+                sid.strip_prefix("HX").is_some_and(|id| id.len() == 32 && id.bytes().all(sound));
+            let is_object = |text: &String| {
+                serde_json::from_str::<Value>(text).is_ok_and(|json| json.is_object())
+            };
+            match (is_sid, body, variables.is_none_or(is_object)) {
+                (false, ..) => return refusal(400, 21655, "The ContentSid is Invalid"),
+                (_, Some(_), _) => {
+                    return refusal(
+                        400,
+                        35127,
+                        "'Messages' Body and ContentVariables cannot be provided together",
+                    );
+                }
+                (.., false) => {
+                    return refusal(400, 21656, "The ContentVariables Parameter is invalid");
+                }
+                (true, None, true) => {}
+            }
+        } else if body.is_none() {
+            return refusal(400, 21619, "A Message Body, Media URL or Content SID is required");
+        }
+        let body = body.map_or("", String::as_str);
+        let service = one("MessagingServiceSid").is_some_and(|sid| sid.starts_with("MG"));
+        if !service && one("From").map(String::as_str) != Some(FROM) {
             return refusal(400, 21606, "The From phone number is not a valid number of yours.");
         }
-        if !to.starts_with('+') || !to[1..].bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = to.strip_prefix("whatsapp:").unwrap_or(to);
+        if !number.starts_with('+') || !number[1..].bytes().all(|byte| byte.is_ascii_digit()) {
             return refusal(400, 21211, &format!("Invalid 'To' Phone Number: {to}"));
         }
         if body.encode_utf16().count() > super::LONGEST {
@@ -92,7 +125,7 @@ impl FakeTwilio {
         } else {
             let sha256 = hex(&Sha256::digest(body.as_bytes()));
             let sent = Object { name: to.clone(), bytes: body.len() as u64, sha256 };
-            self.sent.lock().unwrap_or_else(PoisonError::into_inner).push((sent, body.clone()));
+            self.sent.lock().unwrap_or_else(PoisonError::into_inner).push((sent, body.to_owned()));
         }
         answer(201, &json!({"sid": "SM00000000000000000000000000000001", "status": "queued"}))
     }

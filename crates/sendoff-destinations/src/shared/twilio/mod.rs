@@ -13,7 +13,7 @@ use sendoff::{Arrival, Call, Http, Stop};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-pub(crate) use number::Number;
+pub(crate) use number::{Country, Number};
 
 use crate::Difference;
 
@@ -60,6 +60,17 @@ pub(crate) struct Sender<'a> {
     key: Option<(&'a str, &'a Secret)>,
     from: Option<&'a str>,
     service: Option<&'a str>,
+}
+
+/// What a message says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Says<'a> {
+    Text(&'a str),
+    /// A template that Twilio keeps, and its variables as a JSON object, if it has any.
+    Template {
+        sid: &'a str,
+        variables: &'a str,
+    },
 }
 
 /// What became of one message.
@@ -137,8 +148,16 @@ impl<'a> Sender<'a> {
     ///
     /// # Errors
     /// What concerns every message: the account, the network, the end of the delivery.
-    pub(crate) async fn send(&self, http: &Http, to: &str, text: &str) -> Result<Sent> {
-        let mut form = vec![("To", to), ("Body", text)];
+    pub(crate) async fn send(&self, http: &Http, to: &str, says: Says<'_>) -> Result<Sent> {
+        let mut form = vec![("To", to)];
+        match says {
+            Says::Text(text) => form.push(("Body", text)),
+            Says::Template { sid, variables } => {
+                // Beside a body Twilio takes none: https://www.twilio.com/docs/api/errors/35127
+                form.push(("ContentSid", sid));
+                form.extend((!variables.is_empty()).then_some(("ContentVariables", variables)));
+            }
+        }
         form.extend(self.from.map(|from| ("From", from.trim())));
         form.extend(self.service.map(|service| ("MessagingServiceSid", service.trim())));
         let reply = self.call(http.post(self.url(""))).form(form).send().await?;
@@ -160,6 +179,10 @@ impl<'a> Sender<'a> {
         let refusal: Refusal = serde_json::from_str(&reply.text().await?).unwrap_or_default();
         let Refusal { code, message } = refusal;
         let said = if message.is_empty() { "no reason given" } else { &message };
+        if code == NO_TEMPLATE {
+            let text = format!("Twilio refused: {said} (error {code}).");
+            return Err(Error::form("content_sid", text).status(status));
+        }
         if concerns_sender(code) {
             return Err(Error::settings(format!(
                 "Twilio refused: {said} (error {code}). A Looker admin should check the number or \
@@ -192,6 +215,11 @@ impl<'a> Sender<'a> {
         Ok(None)
     }
 
+    /// The country of numbers that name none: the sender's, where it is certain.
+    pub(crate) fn country(&self) -> Option<Country> {
+        self.from.and_then(Country::of_sender)
+    }
+
     fn url(&self, rest: &str) -> String {
         let account = self.account;
         format!("https://api.twilio.com/2010-04-01/Accounts/{account}/Messages{rest}.json")
@@ -216,6 +244,9 @@ impl Message {
     }
 }
 
+/// The account has no such template (<https://www.twilio.com/docs/api/errors/21655>).
+const NO_TEMPLATE: u32 = 21655;
+
 /// Errors that every message of this sender would meet
 /// (<https://www.twilio.com/docs/api/errors>).
 fn concerns_sender(code: u32) -> bool {
@@ -229,29 +260,26 @@ pub(crate) fn is_doubtful(error: &Error) -> bool {
     error.arrival() == Arrival::Maybe
 }
 
-/// `text`, cut to what a message holds; at the end of a line if it has several.
-pub(crate) fn cut(text: &str) -> &str {
-    // Twilio counts UTF-16 code units.
+/// How long a text is as Twilio counts: in UTF-16 code units.
+pub(crate) fn length(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+/// The beginning of `text`, as much as has this length.
+pub(crate) fn cut(text: &str, length: usize) -> &str {
     let mut units = 0;
-    let mut end = text.len();
-    for (at, c) in text.char_indices() {
+    let fits = |c: char| {
         units += c.len_utf16();
-        if units > LONGEST {
-            end = at;
-            break;
-        }
-    }
-    let kept = &text[..end];
-    match kept.rfind('\n') {
-        Some(line) if end < text.len() => &kept[..=line],
-        _ => kept,
-    }
+        units <= length
+    };
+    let rest = text.trim_start_matches(fits);
+    &text[..text.len() - rest.len()]
 }
 
 /// What differs from the reference hub.
 pub(crate) const DIFFERENCES: &[Difference] = &[Difference {
     reference: "Numbers are sent as they are typed.",
-    ours: "They are brought into the international form; what is no number is named.",
+    ours: "They are brought into the international form, by the default country code or by that of a sender's number in the USA or Canada; what has no country code or is no number is named and never sent.",
     switch: None,
 }];
 
@@ -260,12 +288,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_ends_with_a_line() {
-        assert_eq!(cut("short"), "short");
-        let lines = format!("{}\n{}", "a".repeat(1_000), "b".repeat(1_000));
-        assert_eq!(cut(&lines), format!("{}\n", "a".repeat(1_000)));
-        assert_eq!(cut(&"a".repeat(2_000)).len(), LONGEST);
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("short", 10), "short");
+        assert_eq!(cut("short", 2), "sh");
         // Each is two code units and four bytes.
-        assert_eq!(cut(&"😀".repeat(1_000)).chars().count(), LONGEST / 2);
+        assert_eq!(cut("😀😀😀", 5), "😀😀");
+        assert_eq!(length("😀a"), 3);
     }
 }
