@@ -168,7 +168,7 @@ pub(crate) struct Wanted<'a> {
 /// By what it is known.
 enum Proof {
     /// It signs what it says.
-    Key(RsaKeyPair),
+    Key(Box<RsaKeyPair>),
     /// The machine that the hub runs on says it.
     Machine,
 }
@@ -191,7 +191,7 @@ impl ServiceAccount {
     /// A settings error if the key is none.
     pub(crate) fn new(file: &KeyFile, wanted: &Wanted<'_>, tokens: &Arc<Tokens>) -> Result<Self> {
         let id = [&file.email, file.private_key.expose()];
-        let account = Self::of(id, Proof::Key(file.key_pair()?), wanted, tokens);
+        let account = Self::of(id, Proof::Key(Box::new(file.key_pair()?)), wanted, tokens);
         let (email, project) = (file.email.clone(), file.project.clone());
         Ok(Self { email, project, field: file.field, ..account })
     }
