@@ -213,10 +213,12 @@ const cases = {
     check(text.includes('What Looker does with this') && text.includes('It takes this for a success'), `it is told: ${text}`);
     check(text.includes('The answer is empty.'), `the remark stands there: ${text}`);
     await page.click('.exchange-body a[href*=copy-title]');
-    await page.click('.copy button >> nth=1');
+    await page.click('.copy button >> nth=0');
     await page.waitForSelector('text=Copied');
     const copied = await page.evaluate(() => navigator.clipboard.readText());
-    check(copied.startsWith('curl '), `the command is copied: ${copied}`);
+    check(copied.startsWith('sendoff send '), `the command is copied: ${copied}`);
+    const left = await page.innerText('.copy');
+    check(left.includes('a URL that works once'), `why there is no curl line is said: ${left}`);
   },
 
   async 'the keyboard alone is enough'() {

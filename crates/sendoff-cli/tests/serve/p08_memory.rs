@@ -30,8 +30,9 @@ fn succeeds(caller: &mut Wire, request: &Request) {
 #[test]
 fn p08_many_deliveries_to_a_slow_destination_wait_in_little_memory() {
     let warm_up = Sink::start(1, Pause::Never);
+    // An action leaves a sixteenth of the turns to others.
     let (hub, before) =
-        warm_hub(&warm_up, &[("SENDOFF_LIMITS_RUNNING", "64"), ("SENDOFF_LIMITS_PER_LANE", "64")]);
+        warm_hub(&warm_up, &[("SENDOFF_LIMITS_RUNNING", "72"), ("SENDOFF_LIMITS_PER_LANE", "64")]);
     // Each takes a little and then nothing, until all have come as far.
     let sink = Sink::start(1, Pause::At(MIB / 4));
     let request = Request::to(&hub, &sink.url(), Order::FormThenData, 4 << 20);
@@ -134,7 +135,7 @@ fn p08_forms_before_a_slow_vendor_wait_in_bounded_memory() {
     let hub = Hub::start(&[("SENDOFF_ALLOW_ADDRESSES", "127.0.0.0/8")]);
     let ask = |members: &str| {
         let body = format!(
-            r#"{{"type":"query","data":{{"address":"{}","username":"u","password":"p"}},"form_params":{{"x":""{members}}}}}"#,
+            r#"{{"type":"query","data":{{"address":"{}","username":"u","password":"p","allow_http":"yes"{members}}},"form_params":{{}}}}"#,
             sink.url()
         );
         hub.post("/actions/jira_create_issue/form", &body)

@@ -109,7 +109,7 @@ fn p12_a_form_whose_vendor_is_slow_has_its_grace_and_is_answered() {
     ]);
     let address = sink.url();
     let body = format!(
-        r#"{{"type":"query","data":{{"address":"{address}","username":"u","password":"p"}}}}"#
+        r#"{{"type":"query","data":{{"address":"{address}","username":"u","password":"p","allow_http":"yes"}}}}"#
     );
     let mut form = Wire::open(hub.address);
     form.send(hub.post("/actions/jira_create_issue/form", &body));
