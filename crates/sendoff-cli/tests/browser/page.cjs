@@ -217,7 +217,7 @@ const cases = {
     await page.waitForSelector('text=Copied');
     const copied = await page.evaluate(() => navigator.clipboard.readText());
     check(copied.startsWith('sendoff send '), `the command is copied: ${copied}`);
-    const left = await page.innerText('.copy');
+    const left = await page.innerText('.copies');
     check(left.includes('a URL that works once'), `why there is no curl line is said: ${left}`);
   },
 
