@@ -6,18 +6,23 @@ mod encoding;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
 use sendoff_protocol::{ActionType, Format, Members, ScheduledPlan, Text};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 pub(crate) use body::{Record, RequestBody, Writing, Written};
 
 use body::Parts;
 use encoding::{Base64, Encoding, Part};
+
+/// So much of a file is read at once.
+const PIECE: usize = 64 << 10;
 
 /// Where the bytes of a result come from.
 pub struct Source(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>);
@@ -26,6 +31,23 @@ impl Source {
     /// Chunks as they become ready. An error breaks the request off.
     pub fn stream(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
         Self(Box::pin(chunks))
+    }
+
+    /// A file, in pieces as they are asked for.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub async fn file(path: &Path) -> io::Result<Self> {
+        let file = tokio::fs::File::open(path).await?;
+        Ok(Self::stream(stream::unfold(Some(file), |file| async {
+            let mut file = file?;
+            let mut piece = BytesMut::with_capacity(PIECE);
+            match file.read_buf(&mut piece).await {
+                Ok(0) => None,
+                Ok(_) => Some((Ok(piece.freeze()), Some(file))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })))
     }
 
     /// The same chunk again and again: a large result that takes no memory.

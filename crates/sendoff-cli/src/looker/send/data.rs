@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use futures_util::stream;
 use sendoff_protocol::{Definition, Format};
 use sendoff_workbench::instance::{Hub, Instance, ReplayData, What};
 use sendoff_workbench::recording::Recorded;
 use sendoff_workbench::{Call, Source, is_named_parquet};
-use tokio::io::AsyncReadExt;
 
 use super::Stop;
 use super::args::SendArgs;
@@ -116,17 +114,8 @@ async fn table(looker: &Instance, path: &Path) -> Result<What, Stop> {
     let cannot = |error: &dyn std::fmt::Display| {
         Stop::usage(format!("{} cannot be read: {error}", path.display()))
     };
-    let file = tokio::fs::File::open(path).await.map_err(|error| cannot(&error))?;
-    let pieces = stream::unfold(Some(file), |file| async {
-        let mut file = file?;
-        let mut piece = bytes::BytesMut::with_capacity(64 << 10);
-        match file.read_buf(&mut piece).await {
-            Ok(0) => None,
-            Ok(_) => Some((Ok(piece.freeze()), Some(file))),
-            Err(error) => Some((Err(error), None)),
-        }
-    });
+    let file = Source::file(path).await.map_err(|error| cannot(&error))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let imported = looker.data().import(&name, Source::stream(pieces)).await;
+    let imported = looker.data().import(&name, file).await;
     Ok(What::Table(imported.map_err(|error| cannot(&error))?.table))
 }

@@ -1,8 +1,6 @@
 //! From an order to a delivery with its data: the content, its format, and the way it takes.
 
-use futures_util::stream;
 use sendoff_protocol::{ActionType, Definition, DownloadSetting, Format};
-use tokio::io::AsyncReadExt;
 
 use super::super::{Instance, Refused};
 use super::{Order, Way, What};
@@ -179,19 +177,8 @@ fn laden(
     })
 }
 
-/// A file in pieces.
 async fn file(path: &std::path::Path) -> Result<Source, Refused> {
     let cannot =
         |error: std::io::Error| Refused(format!("{} cannot be read: {error}.", path.display()));
-    let file = tokio::fs::File::open(path).await.map_err(cannot)?;
-    let pieces = stream::unfold(Some(file), |file| async {
-        let mut file = file?;
-        let mut piece = bytes::BytesMut::with_capacity(64 << 10);
-        match file.read_buf(&mut piece).await {
-            Ok(0) => None,
-            Ok(_) => Some((Ok(piece.freeze()), Some(file))),
-            Err(error) => Some((Err(error), None)),
-        }
-    });
-    Ok(Source::stream(pieces))
+    Source::file(path).await.map_err(cannot)
 }
